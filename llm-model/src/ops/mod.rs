@@ -12,6 +12,8 @@ mod linear;
 mod rms_norm;
 mod rope;
 mod slices;
+#[cfg(test)]
+mod tests;
 pub mod threads;
 
 use burn::backend::{Autodiff, Backend, Dispatch, autodiff::checkpoint::strategy::CheckpointStrategy, backend_extension, tensor::FloatTensor};
