@@ -4,25 +4,17 @@ use rand::Rng;
 
 use super::lanes;
 
-/// Draws an index with probability `exp(logit) / Σ exp(logits)`, from one random number; the logits become `exp(logit - max)`.
+/// Draws an index with probability `exp(logit) / Σ exp(logits)`, from one random number.
 ///
-/// Sums of blocks find the block, and then only one block is walked.
-pub(super) fn draw(logits: &mut [f32], rng: &mut impl Rng) -> usize {
+/// Sums of blocks find the block, and then only that block is walked.
+pub(super) fn draw(logits: &[f32], rng: &mut impl Rng) -> usize {
     let max = lanes::max(logits);
-    let sums: Vec<f64> = logits.chunks_mut(lanes::BLOCK).map(|block| weigh(block, max)).collect();
+    let sums: Vec<f64> = lanes::block_sums(logits, max).collect();
     let target = rng.random::<f64>() * sums.iter().sum::<f64>();
     let (block, rest) = walk(sums.iter().copied(), target);
     let start = block * lanes::BLOCK;
     let end = logits.len().min(start + lanes::BLOCK);
-    start + walk(logits[start..end].iter().map(|weight| f64::from(*weight)), rest).0
-}
-
-/// Replaces the logits by their weights and returns the sum.
-fn weigh(block: &mut [f32], max: f32) -> f64 {
-    for logit in block.iter_mut() {
-        *logit = lanes::exp(*logit - max);
-    }
-    block.iter().map(|weight| f64::from(*weight)).sum()
+    start + walk(logits[start..end].iter().map(|logit| f64::from(lanes::exp(logit - max))), rest).0
 }
 
 /// The index where the running sum passes `target`, and how far into it; rounding at the end falls on the last positive weight.
@@ -62,7 +54,7 @@ mod tests {
             let mut logits = vec![f32::NEG_INFINITY; 300];
             logits[70] = 0.0;
             logits[299] = 1.0;
-            assert!([70, 299].contains(&draw(&mut logits, &mut rng)));
+            assert!([70, 299].contains(&draw(&logits, &mut rng)));
         }
     }
 
@@ -74,7 +66,7 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(7);
         let mut counts = [0.0; 8];
         for _ in 0..DRAWS {
-            counts[draw(&mut logits.clone(), &mut rng)] += 1.0;
+            counts[draw(&logits, &mut rng)] += 1.0;
         }
         let chi_square: f64 = (counts.iter().zip(logits))
             .map(|(count, logit)| {

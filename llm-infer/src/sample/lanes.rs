@@ -19,7 +19,8 @@ pub(super) fn max(values: &[f32]) -> f32 {
 /// The lowest index of the largest value, 0 where there is none.
 pub(super) fn argmax(values: &[f32]) -> usize {
     let best = max(values);
-    values.iter().position(|value| *value == best).unwrap_or(0)
+    let first_block = values.chunks(BLOCK).position(|block| max(block) == best).unwrap_or(0);
+    (first_block * BLOCK..values.len()).find(|index| values[*index] == best).unwrap_or(0)
 }
 
 /// The index of the first value that no model may give: NaN or `+inf` (`-inf` is a masked token).
@@ -37,43 +38,37 @@ pub(super) fn mask_below(logits: &mut [f32], floor: f32) {
     }
 }
 
-/// `exp(x)` for `x <= 0` within 2e-7 of its value, and 0 below the normal range (`x < -87`).
+/// `exp(x)` for `x <= 0`, to 2e-7 of its value times `1 + |x|`, and 0 below the normal range (`x < -87`).
 ///
-/// `exp(x) = 2^n exp(r)` with `r` in ±ln(2)/2 and the polynomial of Cephes' `expf`: unlike the library's function, it vectorizes.
+/// `exp(x) = 2^n 2^f` with `f` in ±1/2 and a minimax polynomial: unlike the library's function, it vectorizes.
 pub(super) fn exp(x: f32) -> f32 {
-    const LOWEST: f32 = -87.0;
-    // Adding 1.5 * 2^23 rounds to a whole number and leaves it in the lowest bits.
-    const ROUND: f32 = 12_582_912.0;
-    // ln(2) in two parts, the first exact in few bits, so that `r` loses nothing.
-    const LN_2_HIGH: f32 = 0.693_359_4;
-    const LN_2_LOW: f32 = -2.121_944_4e-4;
-    let clamped = if x > LOWEST { x } else { LOWEST };
-    let rounded = clamped * std::f32::consts::LOG2_E + ROUND;
-    let n = rounded - ROUND;
-    let r = clamped - n * LN_2_HIGH - n * LN_2_LOW;
-    let mut p = 1.987_569_1e-4;
-    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
-        p = p * r + coefficient;
+    // Adding 1.5 * 2^23 rounds to a whole number in the lowest bits; with 127, the exponent's offset, already on it.
+    const ROUND: f32 = 12_582_912.0 + 127.0;
+    let t = x * std::f32::consts::LOG2_E;
+    let rounded = t + ROUND;
+    let f = t - (rounded - ROUND);
+    let mut p = 1.326_472e-3;
+    for coefficient in [9.671_513e-3, 5.550_733_6e-2, 0.240_222_42, 0.693_147, 1.0] {
+        p = p * f + coefficient;
     }
-    let power = f32::from_bits((rounded.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127)) << 23);
-    let value = (p * r * r + r + 1.0) * power;
-    if x < LOWEST { 0.0 } else { value }
+    let value = p * f32::from_bits(rounded.to_bits() << 23);
+    if x < -87.0 { 0.0 } else { value }
 }
 
-/// `Σ exp(logit - max)` over a whole vocabulary.
-pub(super) fn sum_exp(logits: &[f32], max: f32) -> f64 {
-    let mut total = 0.0;
-    let (chunks, rest) = logits.as_chunks::<BLOCK>();
+/// `Σ exp(logit - max)` of each block in turn; one that is masked whole costs next to nothing.
+pub(super) fn block_sums(logits: &[f32], max: f32) -> impl Iterator<Item = f64> {
+    logits.chunks(BLOCK).map(move |block| if self::max(block) == f32::NEG_INFINITY { 0.0 } else { sum_exp(block, max) })
+}
+
+fn sum_exp(block: &[f32], max: f32) -> f64 {
+    let mut sums = [0.0; 8];
+    let (chunks, rest) = block.as_chunks::<8>();
     for chunk in chunks {
-        let mut sums = [0.0; 8];
-        for part in chunk.as_chunks::<8>().0 {
-            for (sum, logit) in sums.iter_mut().zip(part) {
-                *sum += exp(logit - max);
-            }
+        for (sum, logit) in sums.iter_mut().zip(chunk) {
+            *sum += exp(logit - max);
         }
-        total += f64::from(sums.iter().sum::<f32>());
     }
-    total + rest.iter().map(|logit| f64::from(exp(logit - max))).sum::<f64>()
+    f64::from(sums.iter().sum::<f32>() + rest.iter().map(|logit| exp(logit - max)).sum::<f32>())
 }
 
 #[cfg(test)]
@@ -106,14 +101,17 @@ mod tests {
         for step in 0..87_000 {
             let x = step as f32 * -1e-3;
             let exact = f64::from(x).exp();
-            assert!((f64::from(exp(x)) - exact).abs() <= 2e-7 * exact, "exp({x})");
+            assert!((f64::from(exp(x)) - exact).abs() <= 2e-7 * (1.0 - f64::from(x)) * exact, "exp({x})");
         }
         assert_eq!((exp(0.0), exp(-87.1), exp(f32::MIN), exp(f32::NEG_INFINITY)), (1.0, 0.0, 0.0, 0.0));
     }
 
     #[test]
-    fn sum_exp_counts_every_value() {
-        assert!((sum_exp(&vec![-1.0; 1000], -1.0) - 1000.0).abs() < 1e-3);
-        assert!((sum_exp(&[0.0, f32::NEG_INFINITY, -1.0], 0.0) - 1.367_879_441).abs() < 1e-6);
+    fn block_sums_count_every_value() {
+        let sums: Vec<f64> = block_sums(&[-1.0; BLOCK + 3], -1.0).collect();
+        assert_eq!(sums, [BLOCK as f64, 3.0]);
+        assert_eq!(block_sums(&[f32::NEG_INFINITY; 70], 0.0).sum::<f64>(), 0.0);
+        let sum: f64 = block_sums(&[0.0, f32::NEG_INFINITY, -1.0], 0.0).sum();
+        assert!((sum - 1.367_879_441).abs() < 1e-6);
     }
 }

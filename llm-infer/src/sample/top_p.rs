@@ -2,8 +2,12 @@
 
 use super::{
     LogitsProcessor, lanes,
-    largest::{Candidate, rank},
+    largest::{Candidate, largest, rank},
 };
+
+/// Candidates looked at first, and how many times more are at each further look: few where the model is sure.
+const FIRST_CANDIDATES: usize = 512;
+const MORE_CANDIDATES: usize = 16;
 
 /// Keeps the smallest set of the likeliest tokens whose probabilities sum to `p`; among equals the lower ids.
 ///
@@ -11,36 +15,35 @@ use super::{
 #[derive(Debug)]
 pub struct TopP {
     p: f64,
-    candidates: Vec<Candidate>,
 }
 
 impl TopP {
     /// A `p` above 0, at most 1.
     pub fn new(p: f32) -> Self {
-        Self { p: f64::from(p), candidates: Vec::new() }
+        Self { p: f64::from(p) }
     }
 }
 
 impl LogitsProcessor for TopP {
     fn process(&mut self, _history: &[u32], logits: &mut [f32]) {
         let max = lanes::max(logits);
-        let total = lanes::sum_exp(logits, max);
-        // Tokens with a probability below (1 - p) / n together have less than 1 - p: none of them can be in the set.
-        let floor = max + ((1.0 - self.p) * total / logits.len() as f64).ln() as f32 - 1e-3;
-        self.candidates.clear();
-        for (block, values) in logits.chunks(lanes::BLOCK).enumerate() {
-            if lanes::max(values) >= floor {
-                let ids = (block * lanes::BLOCK) as u32..;
-                let likely = values.iter().copied().zip(ids).filter(|(logit, _)| *logit >= floor && *logit > f32::NEG_INFINITY);
-                self.candidates.extend(likely);
-            }
+        let mass = self.p * lanes::block_sums(logits, max).sum::<f64>();
+        let mut count = FIRST_CANDIDATES;
+        let mut candidates = largest(logits, count);
+        while candidates.len() == count && weight(&candidates, max) < mass {
+            count *= MORE_CANDIDATES;
+            candidates = largest(logits, count);
         }
-        let kept = nucleus(&mut self.candidates, max, self.p * total);
+        let kept = nucleus(&mut candidates, max, mass);
         logits.fill(f32::NEG_INFINITY);
-        for &(logit, id) in &self.candidates[..kept] {
+        for &(logit, id) in &candidates[..kept] {
             logits[id as usize] = logit;
         }
     }
+}
+
+fn weight(candidates: &[Candidate], max: f32) -> f64 {
+    candidates.iter().map(|(logit, _)| f64::from(lanes::exp(logit - max))).sum()
 }
 
 /// Brings the fewest likeliest candidates whose weights sum to `mass` to the front, and returns how many they are.
@@ -52,12 +55,12 @@ fn nucleus(candidates: &mut [Candidate], max: f32, mut mass: f64) -> usize {
     while end - inside > 1 {
         let half = (end - inside) / 2;
         candidates[inside..end].select_nth_unstable_by(half, rank);
-        let weight: f64 = candidates[inside..inside + half].iter().map(|(logit, _)| f64::from(lanes::exp(logit - max))).sum();
-        if weight >= mass {
+        let upper = weight(&candidates[inside..inside + half], max);
+        if upper >= mass {
             end = inside + half;
         } else {
             inside += half;
-            mass -= weight;
+            mass -= upper;
         }
     }
     end
