@@ -47,8 +47,8 @@ pub(super) fn exp(x: f32) -> f32 {
     let t = x * std::f32::consts::LOG2_E;
     let rounded = t + ROUND;
     let f = t - (rounded - ROUND);
-    let mut p = 1.326_472e-3;
-    for coefficient in [9.671_513e-3, 5.550_733_6e-2, 0.240_222_42, 0.693_147, 1.0] {
+    let mut p = 1.330_061e-3;
+    for coefficient in [9.669_692e-3, 5.550_558_6e-2, 0.240_222_83, std::f32::consts::LN_2, 1.0] {
         p = p * f + coefficient;
     }
     let value = p * f32::from_bits(rounded.to_bits() << 23);

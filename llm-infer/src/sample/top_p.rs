@@ -5,9 +5,8 @@ use super::{
     largest::{Candidate, largest, rank},
 };
 
-/// Candidates looked at first, and how many times more are at each further look: few where the model is sure.
-const FIRST_CANDIDATES: usize = 512;
-const MORE_CANDIDATES: usize = 16;
+/// How many candidates are looked at first, then second: it is rare that the set is larger.
+const CANDIDATES: [usize; 2] = [512, 8192];
 
 /// Keeps the smallest set of the likeliest tokens whose probabilities sum to `p`; among equals the lower ids.
 ///
@@ -28,12 +27,9 @@ impl LogitsProcessor for TopP {
     fn process(&mut self, _history: &[u32], logits: &mut [f32]) {
         let max = lanes::max(logits);
         let mass = self.p * lanes::block_sums(logits, max).sum::<f64>();
-        let mut count = FIRST_CANDIDATES;
-        let mut candidates = largest(logits, count);
-        while candidates.len() == count && weight(&candidates, max) < mass {
-            count *= MORE_CANDIDATES;
-            candidates = largest(logits, count);
-        }
+        let mut tries = CANDIDATES.into_iter().map(|count| largest(logits, count));
+        let found = tries.find(|candidates| weight(candidates, max) >= mass);
+        let mut candidates = found.unwrap_or_else(|| largest(logits, logits.len()));
         let kept = nucleus(&mut candidates, max, mass);
         logits.fill(f32::NEG_INFINITY);
         for &(logit, id) in &candidates[..kept] {
