@@ -12,6 +12,7 @@ pub mod generate;
 pub mod metrics;
 pub mod sample;
 pub mod session;
+pub mod stop;
 pub mod tokenizer;
 pub mod train;
 
