@@ -173,6 +173,7 @@ struct Run<'a> {
     prompt: usize,
     text: String,
     logprobs: Vec<TokenLogprob>,
+    stopped: bool,
 }
 
 impl<'a> Run<'a> {
@@ -187,6 +188,7 @@ impl<'a> Run<'a> {
             prompt: prompt.len(),
             text: String::new(),
             logprobs: Vec::new(),
+            stopped: false,
         })
     }
 
@@ -208,6 +210,7 @@ impl<'a> Run<'a> {
         }
         let piece = self.decoder.push(token).unwrap_or_default();
         let state = self.stops.push(&piece);
+        self.stopped = state.stopped;
         let cancelled = self.emit(&state.emit, receive) || cancelled;
         Ok((token, if state.stopped { Some(FinishReason::Stop) } else { cancelled.then_some(FinishReason::Cancelled) }))
     }
@@ -227,7 +230,7 @@ impl<'a> Run<'a> {
         receive: &mut dyn FnMut(Event) -> ControlFlow<()>,
     ) -> Generation {
         let end = Instant::now();
-        if !self.stops.stopped() {
+        if !self.stopped {
             let tail = self.decoder.flush();
             let state = self.stops.push(&tail);
             self.emit(&state.emit, receive);
