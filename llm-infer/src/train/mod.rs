@@ -1,1 +1,3 @@
-//! (in work)
+//! Training: the corpus of the embedded model.
+
+pub mod corpus;
