@@ -4,10 +4,7 @@
 //! tensor is read, converted, put on its device, and its host copy dropped: the peak is the model in its dtype plus one tensor.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use burn::module::{Module, ModuleMapper, Param};
@@ -15,88 +12,13 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::convert::convert;
 use super::module::{ModulePath, Parameter, parameters};
+use super::options::{LoadOptions, Progress, WeightDtype, require_uncancelled};
 use super::report::{LoadReport, Mismatch};
 use super::source::{TensorInfo, WeightSource};
 use crate::{Error, Result};
 
 /// Uploads wait for the device after this many bytes, so that its queue never holds the model a second time.
 const SYNC_BYTES: usize = 64 << 20;
-
-/// How to load a checkpoint.
-#[derive(Clone)]
-pub struct LoadOptions<'a> {
-    /// Where the weights go.
-    pub device: Device,
-    /// The dtype of the matrices; vectors (norms, biases) are always f32.
-    pub dtype: WeightDtype,
-    /// Whether tensors that the model has no place for are an error.
-    pub strict: bool,
-    /// Called after each tensor.
-    pub progress: Option<&'a dyn Fn(&Progress)>,
-    /// Ends the load with [`Error::Cancelled`] once it is true.
-    pub cancel: Option<&'a AtomicBool>,
-}
-
-impl LoadOptions<'_> {
-    /// Weights on `device` as they are stored; unexpected tensors are reported only.
-    pub fn new(device: &Device) -> Self {
-        Self { device: device.clone(), dtype: WeightDtype::Auto, strict: false, progress: None, cancel: None }
-    }
-}
-
-/// The dtype of the matrices in memory.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum WeightDtype {
-    /// As most of the matrices are stored where the device computes in that, else f32.
-    #[default]
-    Auto,
-    /// 32-bit floats.
-    F32,
-    /// 16-bit floats with 5 bits of exponent.
-    F16,
-    /// 16-bit floats with 8 bits of exponent.
-    Bf16,
-}
-
-impl FromStr for WeightDtype {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "auto" => Ok(Self::Auto),
-            "f32" => Ok(Self::F32),
-            "f16" => Ok(Self::F16),
-            "bf16" => Ok(Self::Bf16),
-            _ => Err(Error::request("dtype", format!("`{name}`"), "one of auto, f32, f16, bf16")),
-        }
-    }
-}
-
-impl fmt::Display for WeightDtype {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Auto => "auto",
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::Bf16 => "bf16",
-        })
-    }
-}
-
-/// How far a load, check or save is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress<'a> {
-    /// The tensor that was just done.
-    pub tensor: &'a str,
-    /// Tensors done.
-    pub tensors: usize,
-    /// Tensors in all.
-    pub total_tensors: usize,
-    /// Bytes done, as stored.
-    pub bytes: u64,
-    /// Bytes in all, as stored.
-    pub total_bytes: u64,
-}
 
 /// Replaces every parameter of `module` by the tensor that `name_of` its path names; `path` is named in messages.
 pub(super) fn fill<M: Module>(
@@ -232,9 +154,7 @@ impl<'a> Loader<'a> {
     }
 
     fn read(&mut self, info: &'a TensorInfo, device: &Device) -> Result<TensorData> {
-        if self.options.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
-            return Err(Error::Cancelled);
-        }
+        require_uncancelled(self.options.cancel)?;
         let target = match info.shape.len() {
             _ if !info.dtype.is_float() => info.dtype,
             0 | 1 => DType::F32,

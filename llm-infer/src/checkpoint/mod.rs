@@ -9,6 +9,8 @@ mod generation_config;
 mod json;
 mod load;
 mod module;
+mod new_file;
+mod options;
 mod report;
 mod safetensors;
 mod save;
@@ -18,16 +20,15 @@ mod source;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use llm_model::{DecoderLayer, ModelConfig, Transformer, arch};
 use serde_json::Value;
 
 pub use self::safetensors::Safetensors;
 pub use generation_config::GenerationConfig;
-pub use load::{LoadOptions, Progress, WeightDtype};
+pub use options::{LoadOptions, Progress, SaveOptions, WeightDtype};
 pub use report::{CheckReport, Conversion, LoadReport};
-pub use save::SaveOptions;
 pub use sharded::ShardedSafetensors;
 pub use source::{TensorInfo, WeightSource};
 
@@ -152,9 +153,7 @@ impl Checkpoint {
         let total_bytes = tensors.iter().map(|info| info.bytes).sum();
         let mut report = CheckReport { tensors: 0, values: 0, bytes: 0 };
         for info in tensors {
-            if cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
-                return Err(Error::Cancelled);
-            }
+            options::require_uncancelled(cancel)?;
             convert::require_finite(&self.source.read(&info.name)?, info)?;
             report.tensors += 1;
             report.values += info.elements();

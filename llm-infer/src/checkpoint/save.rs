@@ -2,34 +2,20 @@
 //!
 //! Both files are written beside their place, flushed to the disk, then renamed: a crash leaves the old ones or the new ones.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use serde_json::{Map, Value, json};
 
 use super::convert::convert;
-use super::load::{Progress, WeightDtype};
 use super::module::ModulePath;
+use super::new_file::NewFile;
+use super::options::{Progress, SaveOptions, WeightDtype, require_uncancelled};
 use super::safetensors::dtype_name;
 use super::source::TensorInfo;
 use crate::{Error, Result};
-
-/// How to save a model.
-#[derive(Clone, Default)]
-pub struct SaveOptions<'a> {
-    /// The dtype of all floats in the file; `Auto` keeps what is in memory.
-    pub dtype: WeightDtype,
-    /// Whether files that are there already are replaced.
-    pub overwrite: bool,
-    /// Called after each tensor.
-    pub progress: Option<&'a dyn Fn(&Progress)>,
-    /// Ends the save with [`Error::Cancelled`] once it is true; nothing is left behind then.
-    pub cancel: Option<&'a AtomicBool>,
-}
 
 /// Writes `module` and `config` into `folder`, each parameter under the name that `name_of` gives its path.
 pub(super) fn save_module<M: Module>(
@@ -193,9 +179,7 @@ impl Writer<'_> {
     }
 
     fn write(&mut self, data: impl FnOnce() -> std::result::Result<TensorData, String>) -> Result<()> {
-        if self.options.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
-            return Err(Error::Cancelled);
-        }
+        require_uncancelled(self.options.cancel)?;
         let path = self.path.join();
         let Some(Slot { info, begin, .. }) = self.layout.slots.iter().find(|slot| slot.path == path) else { return Ok(()) };
         let data = data().map_err(|message| Error::Device { device: "of the model".to_owned(), message, hint: None })?;
@@ -229,45 +213,5 @@ impl ModuleVisitor for Writer<'_> {
 
     fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
         self.put(|| param.val().try_into_data().map_err(|error| error.to_string()));
-    }
-}
-
-/// A file under a temporary name beside its target; removed again unless it is finished.
-struct NewFile {
-    file: File,
-    temporary: PathBuf,
-    target: PathBuf,
-}
-
-impl NewFile {
-    fn create(target: &Path) -> Result<Self> {
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = target.with_file_name(format!(".{name}.{}.partial", std::process::id()));
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary);
-        let file = file.map_err(|error| Error::io(&temporary, error))?;
-        Ok(Self { file, temporary, target: target.to_owned() })
-    }
-
-    fn write(&self, write: impl FnOnce(&mut &File) -> io::Result<()>) -> Result<()> {
-        write(&mut &self.file).map_err(|error| Error::io(&self.target, error))
-    }
-
-    /// Flushes to the disk and takes the target's name.
-    fn finish(self) -> Result<()> {
-        self.write(|file| file.sync_all())?;
-        std::fs::rename(&self.temporary, &self.target).map_err(|error| Error::io(&self.target, error))?;
-        // The rename itself is durable once the folder is; a system that cannot flush folders has done what it can.
-        #[cfg(unix)]
-        if let Some(folder) = self.target.parent().and_then(|folder| File::open(folder).ok()) {
-            drop(folder.sync_all());
-        }
-        Ok(())
-    }
-}
-
-impl Drop for NewFile {
-    fn drop(&mut self) {
-        // After `finish` nothing has this name.
-        drop(std::fs::remove_file(&self.temporary));
     }
 }
