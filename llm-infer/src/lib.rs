@@ -1,7 +1,7 @@
 //! Local inference for large language models on Burn: checkpoints in, text out.
 //!
-//! The way of a prompt: [`checkpoint`] reads a model, [`chat`] renders the conversation, [`tokenizer`] makes ids of it,
-//! [`generate`] runs prefill and decode, [`sample`] picks each token, [`session`] keeps the cache between turns.
+//! The way of a prompt: [`checkpoint`] reads a [`Model`], [`chat`] renders the conversation, [`tokenizer`] makes ids of it,
+//! [`session`] keeps the cache between turns, [`generate`] runs prefill and decode, [`sample`] picks each token.
 
 pub mod builtin;
 pub mod chat;
@@ -10,10 +10,13 @@ pub mod device;
 mod error;
 pub mod generate;
 pub mod metrics;
+mod model;
 pub mod sample;
 pub mod session;
+pub mod stop;
 pub mod tokenizer;
 pub mod train;
 
 pub use error::{Error, ErrorKind, Result};
-pub use llm_model as model;
+pub use llm_model;
+pub use model::{Model, ModelOptions, open};

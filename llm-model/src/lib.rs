@@ -1,1 +1,29 @@
+//! The transformer of `llm`, written once on Burn's tensors and run on every backend.
+//!
+//! [`ModelConfig`] describes a model, [`ModelConfig::init`] builds a [`Transformer`] on a [`burn::tensor::Device`];
+//! [`ops`] holds the operations that have fast kernels, each beside a short reference generic over `B: Backend`.
+//! A new layer is an implementation of [`DecoderLayer`] in your own crate.
 
+pub mod arch;
+mod attention;
+mod block;
+mod cache;
+mod config;
+mod embedding;
+mod feed_forward;
+mod linear;
+mod norm;
+pub mod ops;
+mod rope;
+mod transformer;
+
+pub use attention::Attention;
+pub use block::{DecoderLayer, Step, TransformerBlock};
+pub use cache::{KvCache, LayerCache};
+pub use config::{Activation, ConfigError, LayerConfig, ModelConfig};
+pub use embedding::Embedding;
+pub use feed_forward::FeedForward;
+pub use linear::Linear;
+pub use norm::RmsNorm;
+pub use rope::{RopeConfig, RopeScaling};
+pub use transformer::{CausalLm, LogitsAt, Transformer};

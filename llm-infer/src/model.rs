@@ -1,0 +1,180 @@
+//! A model that is ready to run: weights on their device, tokenizer, chat template, defaults.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use burn::tensor::DType;
+use llm_model::{CausalLm, DecoderLayer, ModelConfig, RopeScaling, TransformerBlock};
+
+use crate::chat::ChatTemplate;
+use crate::checkpoint::{self, Checkpoint, GenerationConfig, LoadReport, Progress, WeightDtype};
+use crate::device::DeviceInfo;
+use crate::tokenizer::Tokenizer;
+use crate::{Error, Result, builtin};
+
+/// Which model, where, and how exact.
+pub struct ModelOptions<'a> {
+    /// The device that holds and runs it.
+    pub device: DeviceInfo,
+    /// The type that weights are held in.
+    pub dtype: WeightDtype,
+    /// Whether tensors that the model has no place for are an error.
+    pub strict: bool,
+    /// Called before each tensor.
+    pub progress: Option<&'a dyn Fn(&Progress)>,
+    /// Stops the load when set.
+    pub cancel: Option<&'a AtomicBool>,
+}
+
+impl ModelOptions<'_> {
+    /// Weights as stored where `device` has the type, extra tensors reported.
+    pub fn new(device: DeviceInfo) -> Self {
+        Self { device, dtype: WeightDtype::Auto, strict: false, progress: None, cancel: None }
+    }
+}
+
+/// A loaded model. Cheap to clone; all clones share the weights.
+#[derive(Clone)]
+pub struct Model {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: String,
+    config: ModelConfig,
+    lm: Box<dyn CausalLm>,
+    tokenizer: Tokenizer,
+    template: Option<ChatTemplate>,
+    generation: GenerationConfig,
+    device: DeviceInfo,
+    report: LoadReport,
+    exact: bool,
+    load_s: f64,
+}
+
+impl Model {
+    /// Loads the model at `path` (a Hugging Face folder or a `.safetensors` file beside its config.json) or `builtin`.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the files, or a device that cannot hold it.
+    pub fn load(path: &str, options: &ModelOptions) -> Result<Self> {
+        Self::load_with::<TransformerBlock>(path, options)
+    }
+
+    /// As [`Model::load`] with layers of type `L`.
+    ///
+    /// # Errors
+    /// See [`Model::load`].
+    pub fn load_with<L: DecoderLayer>(path: &str, options: &ModelOptions) -> Result<Self> {
+        let start = std::time::Instant::now();
+        let (checkpoint, tokenizer, template) = open(path)?;
+        let config = checkpoint.model_config()?;
+        tokenizer.check_ids(config.vocab_size)?;
+        let load = checkpoint::LoadOptions {
+            device: options.device.device.clone(),
+            dtype: options.dtype,
+            strict: options.strict,
+            progress: options.progress,
+            cancel: options.cancel,
+        };
+        let (transformer, report) = checkpoint.load::<L>(&load)?;
+        let inner = Inner {
+            name: name(path),
+            lm: Box::new(transformer),
+            tokenizer,
+            template,
+            generation: checkpoint.generation_config().clone(),
+            device: options.device.clone(),
+            report,
+            exact: options.dtype == WeightDtype::F32,
+            load_s: start.elapsed().as_secs_f64(),
+            config,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The name that reports carry: the folder's, or `builtin`.
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// The shape.
+    pub fn config(&self) -> &ModelConfig {
+        &self.inner.config
+    }
+
+    /// The network, whatever its layers are.
+    pub fn lm(&self) -> &dyn CausalLm {
+        self.inner.lm.as_ref()
+    }
+
+    /// Text to ids and back.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.inner.tokenizer
+    }
+
+    /// The chat template.
+    ///
+    /// # Errors
+    /// [`Error::Template`] where the model has none.
+    pub fn template(&self) -> Result<&ChatTemplate> {
+        self.inner.template.as_ref().ok_or_else(|| Error::Template {
+            message: format!("`{}` has none", self.inner.name),
+            hint: Some("it is no chat model: use `llm generate --prompt …` without `--chat`".into()),
+        })
+    }
+
+    /// The defaults that came with the model.
+    pub fn generation(&self) -> &GenerationConfig {
+        &self.inner.generation
+    }
+
+    /// Where it runs.
+    pub fn device(&self) -> &DeviceInfo {
+        &self.inner.device
+    }
+
+    /// What was loaded, converted and left over.
+    pub fn report(&self) -> &LoadReport {
+        &self.inner.report
+    }
+
+    /// Seconds that loading took.
+    pub fn load_s(&self) -> f64 {
+        self.inner.load_s
+    }
+
+    /// The type of keys and values unless told otherwise: f16, but f32 where the device has no other or exactness was asked for.
+    pub fn kv_dtype(&self) -> DType {
+        if self.inner.exact || !self.inner.device.device.supports_dtype(DType::F16) { DType::F32 } else { DType::F16 }
+    }
+
+    /// Whether keys of earlier positions stay valid when the sequence grows to `length`.
+    pub(crate) fn keys_are_stable(&self, length: usize) -> bool {
+        match self.inner.config.rope.scaling {
+            RopeScaling::Dynamic { original_max_position_embeddings, .. } => length <= original_max_position_embeddings,
+            _ => true,
+        }
+    }
+}
+
+/// Opens checkpoint, tokenizer and template of `path` without reading weights.
+///
+/// # Errors
+/// Whatever is wrong with the files.
+pub fn open(path: &str) -> Result<(Checkpoint, Tokenizer, Option<ChatTemplate>)> {
+    if path == builtin::NAME {
+        return builtin::open();
+    }
+    let checkpoint = Checkpoint::open(path)?;
+    let folder = checkpoint.folder().map_or_else(|| PathBuf::from(path), Path::to_owned);
+    let tokenizer = Tokenizer::open(&folder)?;
+    let template = ChatTemplate::open(&folder)?;
+    Ok((checkpoint, tokenizer, template))
+}
+
+fn name(path: &str) -> String {
+    let last = Path::new(path).canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    last.filter(|_| path != builtin::NAME).unwrap_or_else(|| path.to_owned())
+}

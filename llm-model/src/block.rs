@@ -1,0 +1,59 @@
+//! One decoder layer, and the trait by which another one takes its place.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use crate::{Attention, FeedForward, LayerCache, LayerConfig, RmsNorm};
+
+/// What all layers of one forward pass share.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// For each row of the batch, the positions that its cache holds already.
+    pub starts: Vec<usize>,
+    /// Cosines of the rotary embedding, `[batch, seq, half]`.
+    pub cos: Tensor<3>,
+    /// Sines of the rotary embedding, `[batch, seq, half]`.
+    pub sin: Tensor<3>,
+}
+
+/// A layer of a [`crate::Transformer`]; implement it to change the architecture and keep loader, generator and server.
+///
+/// Parameters are loaded by their path: a field `self_attn` with a field `q_proj` reads `model.layers.N.self_attn.q_proj.weight`.
+pub trait DecoderLayer: Module + std::fmt::Debug + Send + Sync + 'static {
+    /// A layer with fresh weights.
+    fn init(config: &LayerConfig, device: &Device) -> Self;
+
+    /// # Shapes
+    /// - `x`: `[batch, seq, hidden]`; the same out.
+    fn forward(&self, x: Tensor<3>, step: &Step, cache: Option<&mut LayerCache>) -> Tensor<3>;
+}
+
+/// The layer of Llama and its relatives: x + attention(norm(x)), then x + feed_forward(norm(x)).
+#[derive(Module, Debug)]
+pub struct TransformerBlock {
+    /// Norm before attention.
+    pub input_layernorm: RmsNorm,
+    /// Attention.
+    pub self_attn: Attention,
+    /// Norm before the feed-forward layer.
+    pub post_attention_layernorm: RmsNorm,
+    /// Feed-forward layer.
+    pub mlp: FeedForward,
+}
+
+impl DecoderLayer for TransformerBlock {
+    fn init(config: &LayerConfig, device: &Device) -> Self {
+        let norm = || RmsNorm::new(config.model.hidden_size, config.model.rms_norm_eps, device);
+        Self {
+            input_layernorm: norm(),
+            self_attn: Attention::new(config, device),
+            post_attention_layernorm: norm(),
+            mlp: FeedForward::new(config, device),
+        }
+    }
+
+    fn forward(&self, x: Tensor<3>, step: &Step, cache: Option<&mut LayerCache>) -> Tensor<3> {
+        let x = x.clone() + self.self_attn.forward(self.input_layernorm.forward(x), step, cache);
+        x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x))
+    }
+}

@@ -1,0 +1,41 @@
+//! The gated feed-forward layer.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use crate::{Activation, LayerConfig, Linear, ops};
+
+/// y = down(act(gate(x)) · up(x)) (Shazeer, GLU Variants Improve Transformer).
+#[derive(Module, Debug)]
+pub struct FeedForward {
+    /// hidden → intermediate, activated.
+    pub gate_proj: Linear,
+    /// hidden → intermediate.
+    pub up_proj: Linear,
+    /// intermediate → hidden.
+    pub down_proj: Linear,
+    #[module(skip)]
+    activation: Activation,
+}
+
+impl FeedForward {
+    /// The feed-forward layer that `config` describes.
+    pub fn new(config: &LayerConfig, device: &Device) -> Self {
+        let model = &config.model;
+        let (hidden, inner, bias) = (model.hidden_size, model.intermediate_size, model.mlp_bias);
+        Self {
+            gate_proj: Linear::new(hidden, inner, bias, config.std(), device),
+            up_proj: Linear::new(hidden, inner, bias, config.std(), device),
+            down_proj: Linear::new(inner, hidden, bias, config.residual_std(), device),
+            activation: model.hidden_act,
+        }
+    }
+
+    /// # Shapes
+    /// - `x`: `[batch, seq, hidden]`; the same out.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let gate = self.gate_proj.forward(x.clone());
+        let up = self.up_proj.forward(x);
+        self.down_proj.forward(ops::gated(gate, up, self.activation))
+    }
+}

@@ -1,0 +1,7 @@
+//! `gated`: see [`super::LlmBackend::gated`].
+
+mod cpu;
+mod reference;
+
+pub(super) use cpu::{cpu, exp};
+pub(super) use reference::reference;

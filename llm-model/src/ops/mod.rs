@@ -1,0 +1,144 @@
+//! The operations of the transformer that have fast kernels.
+//!
+//! [`LlmBackend`] extends Burn's `Backend`: each method has a portable default body, generic over `B: Backend` and kept short
+//! in `<op>/reference.rs`, so that the transformer runs and trains on every Burn backend. Flex and NdArray override it with
+//! SIMD on slices (`<op>/cpu.rs`), CubeCL's backends with GPU kernels (`<op>/cube.rs`) where the portable body copies or is slow.
+//! The functions of this module are the safe wrappers on [`Tensor`] that modules call.
+
+mod attention;
+mod cpu;
+mod gated;
+mod linear;
+mod rms_norm;
+mod rope;
+mod slices;
+#[cfg(test)]
+mod tests;
+pub mod threads;
+
+use burn::backend::{Autodiff, Backend, Dispatch, autodiff::checkpoint::strategy::CheckpointStrategy, backend_extension, tensor::FloatTensor};
+use burn::tensor::Tensor;
+
+use crate::Activation;
+pub use attention::AttentionOptions;
+use slices::{CpuBackend, trace};
+
+/// What a transformer needs of a backend, beyond Burn's own operations.
+#[backend_extension(
+    Flex,
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(any(feature = "wgpu", feature = "cuda")),
+    Autodiff
+)]
+pub trait LlmBackend: Backend {
+    /// y = γ · x / √(mean(x²) + ε) over the last dimension (Zhang and Sennrich, Root Mean Square Layer Normalization).
+    fn rms_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, eps: f64) -> FloatTensor<Self> {
+        rms_norm::reference::<Self>(x, gamma, eps)
+    }
+
+    /// y = x · wᵀ, `x [rows, in]` in f32, `w [out, in]` in any float type; f32 out.
+    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear::reference::<Self>(x, weight)
+    }
+
+    /// Rotates the first `2 · half` numbers of each head: `x [b, s, h, d]`, `cos` and `sin [b, s, half]`.
+    fn rope(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>) -> FloatTensor<Self> {
+        rope::reference::<Self>(x, cos, sin)
+    }
+
+    /// Attention of `q [b, s, h, d]` over `k` and `v [b, kv, capacity, d]`; row `b` of `q` stands at `starts[b] ..`.
+    fn attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        starts: Vec<usize>,
+        options: AttentionOptions,
+    ) -> FloatTensor<Self> {
+        attention::reference::<Self>(q, k, v, &starts, &options)
+    }
+
+    /// act(gate) · up, element by element.
+    fn gated(gate: FloatTensor<Self>, up: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
+        gated::reference::<Self>(gate, up, activation)
+    }
+}
+
+/// Implements the trait for a CPU backend through the kernels on slices.
+macro_rules! cpu_backend {
+    ($backend:ty) => {
+        impl LlmBackend for $backend {
+            fn rms_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, eps: f64) -> FloatTensor<Self> {
+                rms_norm::cpu::<Self>(x, gamma, eps)
+            }
+            fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+                linear::cpu::<Self>(x, weight)
+            }
+            fn rope(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>) -> FloatTensor<Self> {
+                rope::cpu::<Self>(x, cos, sin)
+            }
+            fn attention(
+                q: FloatTensor<Self>,
+                k: FloatTensor<Self>,
+                v: FloatTensor<Self>,
+                starts: Vec<usize>,
+                options: AttentionOptions,
+            ) -> FloatTensor<Self> {
+                attention::cpu::<Self>(q, k, v, &starts, &options)
+            }
+            fn gated(gate: FloatTensor<Self>, up: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
+                gated::cpu::<Self>(gate, up, activation)
+            }
+        }
+    };
+}
+
+cpu_backend!(burn_flex::Flex);
+#[cfg(feature = "ndarray")]
+cpu_backend!(burn_ndarray::NdArray);
+
+/// Gradients flow through the portable bodies.
+impl<B: LlmBackend, C: CheckpointStrategy> LlmBackend for Autodiff<B, C> {}
+
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+impl LlmBackend for burn_cubecl::CubeBackend {}
+
+/// See [`LlmBackend::rms_norm`].
+///
+/// # Shapes
+/// - `x`: `[.., d]`, `gamma`: `[d]`; as `x` out.
+pub fn rms_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, eps: f64) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::rms_norm(x.into_dispatch(), gamma.into_dispatch(), eps))
+}
+
+/// See [`LlmBackend::linear`].
+///
+/// # Shapes
+/// - `x`: `[rows, in]` f32, `weight`: `[out, in]`; `[rows, out]` f32 out.
+pub fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::linear(x.into_dispatch(), weight.into_dispatch()))
+}
+
+/// See [`LlmBackend::rope`].
+///
+/// # Shapes
+/// - `x`: `[batch, seq, heads, head_dim]`, `cos` and `sin`: `[batch, seq, half]`; as `x` out.
+pub fn rope(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::rope(x.into_dispatch(), cos.into_dispatch(), sin.into_dispatch()))
+}
+
+/// See [`LlmBackend::attention`].
+///
+/// # Shapes
+/// - `q`: `[batch, seq, heads, head_dim]`, `k` and `v`: `[batch, kv_heads, capacity, head_dim]`; as `q` out.
+pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, starts: &[usize], options: AttentionOptions) -> Tensor<4> {
+    let (q, k, v) = (q.into_dispatch(), k.into_dispatch(), v.into_dispatch());
+    Tensor::from_dispatch(Dispatch::attention(q, k, v, starts.to_vec(), options))
+}
+
+/// See [`LlmBackend::gated`].
+///
+/// # Shapes
+/// - `gate` and `up`: the same; that shape out.
+pub fn gated<const D: usize>(gate: Tensor<D>, up: Tensor<D>, activation: Activation) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::gated(gate.into_dispatch(), up.into_dispatch(), activation))
+}

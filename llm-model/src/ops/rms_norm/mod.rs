@@ -1,0 +1,7 @@
+//! `rms_norm`: see [`super::LlmBackend::rms_norm`].
+
+mod cpu;
+mod reference;
+
+pub(super) use cpu::cpu;
+pub(super) use reference::reference;

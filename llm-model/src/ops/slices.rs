@@ -1,0 +1,80 @@
+//! Tensors of the CPU backends as slices, so that one kernel serves Flex and NdArray.
+
+use burn::backend::{Backend, TensorMetadata, tensor::FloatTensor};
+use burn::tensor::{DType, Shape, TensorData};
+use burn_flex::{Flex, FlexTensor};
+use half::{bf16, f16};
+
+use super::cpu::Floats;
+
+/// A backend whose tensors lie in the memory of this process.
+pub trait CpuBackend: Backend {
+    /// Its name in traces.
+    const NAME: &'static str;
+
+    /// Calls `read` with the numbers of `tensor` in row-major order; copies only a strided view.
+    fn with_floats<R>(tensor: &FloatTensor<Self>, read: impl FnOnce(Floats) -> R) -> R;
+
+    /// A tensor of `values` in row-major order.
+    fn from_vec(values: Vec<f32>, shape: Shape) -> FloatTensor<Self>;
+
+    /// As [`CpuBackend::with_floats`] for activations, which are f32; other types are widened first.
+    fn with_f32<R>(tensor: &FloatTensor<Self>, read: impl FnOnce(&[f32]) -> R) -> R {
+        Self::with_floats(tensor, |floats| match floats {
+            Floats::F32(all) => read(all),
+            half => {
+                let mut wide = vec![0.0; half.len()];
+                half.widen(&mut wide);
+                read(&wide)
+            }
+        })
+    }
+
+    /// A tensor shaped as `tensor` with the numbers that `map` makes.
+    fn map_f32(tensor: FloatTensor<Self>, map: impl FnOnce(&[f32]) -> Vec<f32>) -> FloatTensor<Self> {
+        let values = Self::with_f32(&tensor, map);
+        Self::from_vec(values, tensor.shape())
+    }
+}
+
+/// Tells a subscriber of target `llm::ops` which kernel ran where.
+pub fn trace<B: CpuBackend>(op: &'static str, kernel: &'static str) {
+    tracing::trace!(target: "llm::ops", op, backend = B::NAME, kernel);
+}
+
+impl CpuBackend for Flex {
+    const NAME: &'static str = "flex";
+
+    fn with_floats<R>(tensor: &FlexTensor, read: impl FnOnce(Floats) -> R) -> R {
+        let tensor = tensor.to_contiguous();
+        let count = tensor.layout().num_elements();
+        read(match tensor.dtype() {
+            DType::F32 => Floats::F32(&tensor.storage::<f32>()[..count]),
+            DType::F16 => Floats::F16(&tensor.storage::<f16>()[..count]),
+            DType::BF16 => Floats::Bf16(&tensor.storage::<bf16>()[..count]),
+            other => panic!("kernels read f32, f16 and bf16, got {other:?}"),
+        })
+    }
+
+    fn from_vec(values: Vec<f32>, shape: Shape) -> FlexTensor {
+        FlexTensor::from_data(TensorData::new(values, shape))
+    }
+}
+
+#[cfg(feature = "ndarray")]
+impl CpuBackend for burn_ndarray::NdArray {
+    const NAME: &'static str = "ndarray";
+
+    fn with_floats<R>(tensor: &burn_ndarray::NdArrayTensor, read: impl FnOnce(Floats) -> R) -> R {
+        let burn_ndarray::NdArrayTensor::F32(storage) = tensor else {
+            panic!("ndarray holds floats in f32, got {:?}", tensor.dtype());
+        };
+        let view = storage.view();
+        let rows = view.as_standard_layout();
+        read(Floats::F32(rows.as_slice().unwrap_or_default()))
+    }
+
+    fn from_vec(values: Vec<f32>, shape: Shape) -> burn_ndarray::NdArrayTensor {
+        burn_ndarray::NdArrayTensor::from_data(TensorData::new(values, shape))
+    }
+}

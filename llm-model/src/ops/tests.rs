@@ -1,0 +1,114 @@
+//! Every fast kernel against its reference, on odd shapes, for every CPU backend.
+
+use burn::backend::tensor::FloatTensor;
+use burn::tensor::{FloatDType, Shape};
+use burn_flex::Flex;
+
+use super::slices::CpuBackend;
+use super::*;
+
+/// Numbers in -1 .. 1 that look random and are the same each time.
+fn values(count: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761).max(1);
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as f32 / u32::MAX as f32 * 2.0 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+fn tensor<B: CpuBackend>(shape: &[usize], seed: u32) -> FloatTensor<B> {
+    B::from_vec(values(shape.iter().product(), seed), Shape::from(shape.to_vec()))
+}
+
+fn compare<B: CpuBackend>(fast: FloatTensor<B>, reference: FloatTensor<B>, tolerance: f32, what: &str) {
+    B::with_f32(&fast, |fast| {
+        B::with_f32(&reference, |reference| {
+            assert_eq!(fast.len(), reference.len(), "{what}");
+            for (i, (a, b)) in fast.iter().zip(reference).enumerate() {
+                assert!((a - b).abs() <= tolerance * b.abs().max(1.0), "{what} at {i}: {a} and {b}");
+            }
+        });
+    });
+}
+
+fn linear_agrees<B: CpuBackend>(dtypes: &[FloatDType]) {
+    for (rows, width, outputs) in [(1, 1, 1), (1, 172, 33), (2, 64, 300), (4, 31, 7), (5, 172, 33), (17, 100, 129), (130, 64, 65)] {
+        for &dtype in dtypes {
+            let x = tensor::<B>(&[rows, width], 1);
+            let mut w = tensor::<B>(&[outputs, width], 2);
+            if dtype != FloatDType::F32 {
+                w = B::float_cast(w, dtype);
+            }
+            let what = format!("{rows}x{width}x{outputs} {dtype:?}");
+            compare::<B>(linear::cpu::<B>(x.clone(), w.clone()), linear::reference::<B>(x, w), 1e-5, &what);
+        }
+    }
+}
+
+#[test]
+fn linear_equals_the_reference() {
+    linear_agrees::<Flex>(&[FloatDType::F32, FloatDType::F16, FloatDType::BF16]);
+    #[cfg(feature = "ndarray")]
+    linear_agrees::<burn_ndarray::NdArray>(&[FloatDType::F32]);
+}
+
+fn elementwise_agree<B: CpuBackend>() {
+    for (rows, width) in [(1, 1), (3, 8), (7, 172), (2, 9000)] {
+        let (x, y) = (tensor::<B>(&[rows, width], 3), tensor::<B>(&[rows, width], 4));
+        let gamma = tensor::<B>(&[width], 5);
+        compare::<B>(rms_norm::cpu::<B>(x.clone(), gamma.clone(), 1e-5), rms_norm::reference::<B>(x.clone(), gamma, 1e-5), 1e-5, "rms_norm");
+        for activation in [Activation::Silu, Activation::Gelu, Activation::GeluTanh] {
+            let x = B::float_mul_scalar(x.clone(), 6.0.into());
+            let fast = gated::cpu::<B>(x.clone(), y.clone(), activation);
+            compare::<B>(fast, gated::reference::<B>(x, y.clone(), activation), 2e-6, &format!("{activation:?}"));
+        }
+    }
+    for (dim, half) in [(8, 4), (10, 3), (64, 32)] {
+        let x = tensor::<B>(&[2, 3, 5, dim], 6);
+        let (cos, sin) = (tensor::<B>(&[2, 3, half], 7), tensor::<B>(&[2, 3, half], 8));
+        compare::<B>(rope::cpu::<B>(x.clone(), cos.clone(), sin.clone()), rope::reference::<B>(x, cos, sin), 1e-6, "rope");
+    }
+}
+
+#[test]
+fn elementwise_operations_equal_the_reference() {
+    elementwise_agree::<Flex>();
+    #[cfg(feature = "ndarray")]
+    elementwise_agree::<burn_ndarray::NdArray>();
+}
+
+fn attention_agrees<B: CpuBackend>(halves: bool) {
+    let cases = [(1, 1, 1, 1, 8, vec![0]), (1, 5, 4, 2, 8, vec![0]), (2, 1, 6, 3, 24, vec![7, 130]), (3, 9, 4, 1, 10, vec![0, 1, 90])];
+    for (batch, seq, heads, kv_heads, dim, starts) in cases {
+        for window in [None, Some(1), Some(4), Some(100)] {
+            let options = AttentionOptions { scale: 0.3, window };
+            let q = tensor::<B>(&[batch, seq, heads, dim], 9);
+            let mut k = tensor::<B>(&[batch, kv_heads, 140, dim], 10);
+            let mut v = tensor::<B>(&[batch, kv_heads, 140, dim], 11);
+            if halves {
+                (k, v) = (B::float_cast(k, FloatDType::F16), B::float_cast(v, FloatDType::F16));
+            }
+            let fast = attention::cpu::<B>(q.clone(), k.clone(), v.clone(), &starts, &options);
+            let what = format!("{starts:?} {seq} {window:?}");
+            compare::<B>(fast, attention::reference::<B>(q, k, v, &starts, &options), 1e-5, &what);
+        }
+    }
+}
+
+#[test]
+fn attention_equals_the_reference() {
+    attention_agrees::<Flex>(false);
+    attention_agrees::<Flex>(true);
+    #[cfg(feature = "ndarray")]
+    attention_agrees::<burn_ndarray::NdArray>(false);
+}
+
+#[test]
+fn a_strided_input_is_read_in_its_own_order() {
+    let x = Flex::float_transpose(Flex::from_vec(values(12, 1), Shape::new([4, 3]))); // [3, 4]
+    let w = Flex::from_vec(values(8, 2), Shape::new([2, 4]));
+    compare::<Flex>(linear::cpu::<Flex>(x.clone(), w.clone()), linear::reference::<Flex>(x, w), 1e-6, "strided");
+}

@@ -1,0 +1,223 @@
+//! The compute pool: the one thing that is process-wide, because operations of a backend have no receiver.
+//!
+//! The caller takes part in its own work. Chunks are claimed by compare-and-swap on one word that holds epoch, count and next
+//! chunk together, so that a worker that wakes late can never claim a chunk of work that is over. Workers spin briefly between
+//! operations, as these follow each other within microseconds, and park when idle. Work submitted while the pool is busy, also
+//! from inside a chunk, runs on its caller.
+#![allow(unsafe_code)]
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering::*};
+use std::sync::{Condvar, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+const SPIN: Duration = Duration::from_micros(60);
+const BITS: u32 = 20;
+const MASK: u64 = (1 << BITS) - 1;
+
+static POOL: OnceLock<Pool> = OnceLock::new();
+
+/// The pool runs already, with another number of threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the compute pool already runs with {0} threads")]
+pub struct AlreadyStarted(pub usize);
+
+/// Starts the pool with `threads` threads, the caller counted in; without this call it has one for each core.
+///
+/// # Errors
+/// [`AlreadyStarted`] when the pool runs with another number.
+pub fn start(threads: usize) -> Result<(), AlreadyStarted> {
+    let pool = POOL.get_or_init(|| Pool::new(threads.max(1)));
+    if pool.threads == threads.max(1) { Ok(()) } else { Err(AlreadyStarted(pool.threads)) }
+}
+
+/// Threads that work on an operation, the caller counted in.
+pub fn count() -> usize {
+    pool().threads
+}
+
+/// Runs `work` for each of `0..chunks`, in any order, on all threads; returns when all are done.
+///
+/// # Panics
+/// When `work` panics, once the other chunks are done.
+pub fn for_each(chunks: usize, work: impl Fn(usize) + Sync) {
+    let pool = pool();
+    match pool.submit.try_lock() {
+        Ok(_turn) if pool.threads > 1 && chunks > 1 && chunks < MASK as usize => pool.run(chunks, &work),
+        _ => (0..chunks).for_each(work),
+    }
+}
+
+/// Cuts `out` into pieces of `length` (the last may be shorter) and runs `work(index, piece)` for each on all threads.
+pub fn for_each_piece(out: &mut [f32], length: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+    let (start, total) = (AtomicPtr::new(out.as_mut_ptr()), out.len());
+    for_each(total.div_ceil(length), |index| {
+        let from = index * length;
+        // SAFETY: pieces are disjoint, each index is run once, and `out` is borrowed until all are done.
+        let piece = unsafe { std::slice::from_raw_parts_mut(start.load(Relaxed).add(from), length.min(total - from)) };
+        work(index, piece);
+    });
+}
+
+fn pool() -> &'static Pool {
+    POOL.get_or_init(|| Pool::new(std::thread::available_parallelism().map_or(1, usize::from)))
+}
+
+/// A closure behind a thin pointer; lives on the submitter's stack while its chunks run.
+struct Work<'a> {
+    call: &'a (dyn Fn(usize) + Sync),
+}
+
+struct Pool {
+    threads: usize,
+    submit: Mutex<()>,
+    /// epoch · 2⁴⁰ + count · 2²⁰ + next chunk.
+    state: AtomicU64,
+    work: AtomicPtr<Work<'static>>,
+    completed: AtomicUsize,
+    panicked: AtomicBool,
+    sleepers: AtomicUsize,
+    lock: Mutex<()>,
+    wake: Condvar,
+}
+
+impl Pool {
+    fn new(threads: usize) -> Self {
+        for index in 1..threads {
+            // A worker that cannot be started leaves its chunks to the others.
+            let _ = std::thread::Builder::new().name(format!("llm-compute-{index}")).spawn(|| pool().worker());
+        }
+        Self {
+            threads,
+            submit: Mutex::new(()),
+            state: AtomicU64::new(0),
+            work: AtomicPtr::new(std::ptr::null_mut()),
+            completed: AtomicUsize::new(0),
+            panicked: AtomicBool::new(false),
+            sleepers: AtomicUsize::new(0),
+            lock: Mutex::new(()),
+            wake: Condvar::new(),
+        }
+    }
+
+    fn run(&self, chunks: usize, call: &(dyn Fn(usize) + Sync)) {
+        let work = Work { call };
+        self.completed.store(0, Relaxed);
+        self.work.store((&raw const work).cast_mut().cast(), Relaxed);
+        let epoch = (self.state.load(Relaxed) >> (2 * BITS)) + 1;
+        self.state.store(epoch << (2 * BITS) | (chunks as u64) << BITS, SeqCst);
+        if self.sleepers.load(SeqCst) > 0 {
+            drop(self.lock.lock());
+            self.wake.notify_all();
+        }
+        while self.run_one() {}
+        while self.completed.load(Acquire) < chunks {
+            std::hint::spin_loop();
+        }
+        if self.panicked.swap(false, Relaxed) {
+            resume_unwind(Box::new("a chunk of work on the compute pool panicked"));
+        }
+    }
+
+    /// Claims and runs one chunk; false if none is left.
+    fn run_one(&self) -> bool {
+        let mut state = self.state.load(SeqCst);
+        loop {
+            let (next, count) = (state & MASK, (state >> BITS) & MASK);
+            if next >= count {
+                return false;
+            }
+            match self.state.compare_exchange_weak(state, state + 1, SeqCst, SeqCst) {
+                Ok(_) => {
+                    // SAFETY: a claimed chunk keeps its submitter waiting in `run`, where `Work` lives, until it is completed.
+                    let work = unsafe { &*self.work.load(Relaxed) };
+                    if catch_unwind(AssertUnwindSafe(|| (work.call)(next as usize))).is_err() {
+                        self.panicked.store(true, Relaxed);
+                    }
+                    self.completed.fetch_add(1, Release);
+                    return true;
+                }
+                Err(now) => state = now,
+            }
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        let state = self.state.load(SeqCst);
+        state & MASK < (state >> BITS) & MASK
+    }
+
+    fn worker(&self) {
+        loop {
+            while self.run_one() {}
+            let idle = Instant::now();
+            while !self.has_work() && idle.elapsed() < SPIN {
+                std::hint::spin_loop();
+            }
+            if !self.has_work() {
+                self.park();
+            }
+        }
+    }
+
+    fn park(&self) {
+        let Ok(mut guard) = self.lock.lock() else { return };
+        self.sleepers.fetch_add(1, SeqCst);
+        while !self.has_work() {
+            match self.wake.wait(guard) {
+                Ok(woken) => guard = woken,
+                Err(_) => break,
+            }
+        }
+        self.sleepers.fetch_sub(1, SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_chunk_runs_once() {
+        for chunks in [0, 1, 2, 7, 1000] {
+            let seen: Vec<_> = (0..chunks).map(|_| AtomicUsize::new(0)).collect();
+            for _ in 0..50 {
+                for_each(chunks, |i| {
+                    seen[i].fetch_add(1, Relaxed);
+                });
+            }
+            assert!(seen.iter().all(|n| n.load(Relaxed) == 50));
+        }
+    }
+
+    #[test]
+    fn pieces_cover_the_slice() {
+        let mut out = vec![0.0; 103];
+        for_each_piece(&mut out, 10, |index, piece| piece.fill(index as f32));
+        assert_eq!((out[0], out[99], out[102]), (0.0, 9.0, 10.0));
+    }
+
+    #[test]
+    fn nested_and_concurrent_work_completes() {
+        let total = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for_each(20, |_| {
+                        for_each(5, |_| {
+                            total.fetch_add(1, Relaxed);
+                        });
+                    });
+                });
+            }
+        });
+        assert_eq!(total.load(Relaxed), 400);
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_pool_lives_on() {
+        let caught = catch_unwind(|| for_each(8, |i| assert!(i != 3, "chunk")));
+        assert!(caught.is_err());
+        every_chunk_runs_once();
+    }
+}

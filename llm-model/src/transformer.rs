@@ -1,0 +1,121 @@
+//! Embedding, layers, norm, head.
+
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor};
+
+use crate::linear::project;
+use crate::{DecoderLayer, Embedding, KvCache, Linear, ModelConfig, RmsNorm, RopeConfig, Step, TransformerBlock};
+
+/// Standard deviation of fresh embedding and head weights (`initializer_range`).
+const STD: f64 = 0.02;
+
+/// The positions whose logits are wanted; the head is computed for no others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogitsAt {
+    /// Every position, for training and evaluation.
+    All,
+    /// The last position.
+    Last,
+    /// One position of each row, for rows of different length.
+    Each(Vec<usize>),
+    /// None: the pass only fills the cache.
+    None,
+}
+
+/// A decoder-only transformer whose layers are of type `L`.
+#[derive(Module, Debug)]
+pub struct Transformer<L: Module = TransformerBlock> {
+    /// Token embedding.
+    pub embed_tokens: Embedding,
+    /// The stack.
+    pub layers: Vec<L>,
+    /// Norm before the head.
+    pub norm: RmsNorm,
+    /// Head, absent where the embedding serves (`tie_word_embeddings`).
+    pub lm_head: Option<Linear>,
+    #[module(skip)]
+    rope: RopeConfig,
+}
+
+impl<L: DecoderLayer> Transformer<L> {
+    /// A model of shape `config` with fresh weights, made when first used.
+    pub fn new(config: &ModelConfig, device: &Device) -> Self {
+        let (hidden, vocab) = (config.hidden_size, config.vocab_size);
+        Self {
+            embed_tokens: Embedding::new(vocab, hidden, STD, device),
+            layers: (0..config.num_hidden_layers).map(|index| L::init(&config.layer(index), device)).collect(),
+            norm: RmsNorm::new(hidden, config.rms_norm_eps, device),
+            lm_head: (!config.tie_word_embeddings).then(|| Linear::new(hidden, vocab, false, STD, device)),
+            rope: config.rope.clone(),
+        }
+    }
+
+    /// Logits of every position of fresh sequences, without a cache.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[batch, seq]`; `[batch, seq, vocab]` out.
+    pub fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        let [batch, seq] = tokens.dims();
+        self.forward_step(tokens, &vec![seq; batch], &LogitsAt::All, None)
+    }
+
+    /// Logits of the next `seq` tokens of each sequence; `cache` knows where they stand and keeps what they add.
+    ///
+    /// `lengths[b]` is the length that sequence `b` has once its prompt is in (only dynamic rope scaling asks), so that a prompt
+    /// in chunks equals the prompt at once.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[batch, seq]`; `[batch, positions, vocab]` out, with `positions` 0, 1 or `seq`.
+    pub fn forward_step(&self, tokens: Tensor<2, Int>, lengths: &[usize], at: &LogitsAt, mut cache: Option<&mut KvCache>) -> Tensor<3> {
+        let [batch, seq] = tokens.dims();
+        let starts = cache.as_ref().map_or_else(|| vec![0; batch], |cache| cache.lengths().to_vec());
+        if let Some(cache) = cache.as_deref_mut() {
+            cache.reserve(starts.iter().max().map_or(0, |start| start + seq));
+        }
+        let (cos, sin) = self.rope.rotations(&starts, lengths, seq, &tokens.device());
+        let step = Step { starts, cos, sin };
+        let mut x = self.embed_tokens.forward(tokens); // [b, s, hidden]
+        for (index, layer) in self.layers.iter().enumerate() {
+            x = layer.forward(x, &step, cache.as_deref_mut().map(|cache| cache.layer(index)));
+        }
+        if let Some(cache) = cache {
+            cache.advance(seq);
+        }
+        self.logits(x, at)
+    }
+
+    fn logits(&self, x: Tensor<3>, at: &LogitsAt) -> Tensor<3> {
+        let [batch, seq, hidden] = x.dims();
+        let x = match at {
+            LogitsAt::All => x,
+            LogitsAt::Last => x.slice([0..batch, seq - 1..seq, 0..hidden]),
+            LogitsAt::Each(positions) => {
+                let row = |(row, &at): (usize, &usize)| x.clone().slice([row..row + 1, at..at + 1, 0..hidden]);
+                Tensor::cat(positions.iter().enumerate().map(row).collect(), 0)
+            }
+            LogitsAt::None => return Tensor::zeros([batch, 0, 0], &x.device()),
+        };
+        let x = self.norm.forward(x);
+        match &self.lm_head {
+            Some(head) => head.forward(x),
+            None => {
+                let [_, positions, _] = x.dims();
+                let logits = project(x.reshape([batch * positions, hidden]), self.embed_tokens.weight.val());
+                let vocab = logits.dims()[1];
+                logits.reshape([batch, positions, vocab])
+            }
+        }
+    }
+}
+
+/// The object-safe face of a [`Transformer`] of any layer type: it is erased once, before sessions and engines.
+pub trait CausalLm: Send + Sync {
+    /// See [`Transformer::forward_step`].
+    fn forward_step(&self, tokens: Tensor<2, Int>, lengths: &[usize], at: &LogitsAt, cache: Option<&mut KvCache>) -> Tensor<3>;
+}
+
+impl<L: DecoderLayer> CausalLm for Transformer<L> {
+    fn forward_step(&self, tokens: Tensor<2, Int>, lengths: &[usize], at: &LogitsAt, cache: Option<&mut KvCache>) -> Tensor<3> {
+        Transformer::forward_step(self, tokens, lengths, at, cache)
+    }
+}
