@@ -1,12 +1,12 @@
 //! JSON from files that may be anything: bounded in size and depth, with errors that name the place.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io::Read;
 use std::marker::PhantomData;
 use std::path::Path;
 
-use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::source::open_regular;
@@ -62,14 +62,21 @@ pub(super) fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// The entries of a JSON object in their order, duplicates included, without `__metadata__`; at most `MAX`, which bounds the memory.
-pub(super) struct Entries<V, const MAX: usize>(pub Vec<(String, V)>);
+/// The notes under `__metadata__` may be this many.
+const MAX_NOTES: usize = 1 << 12;
+
+/// A JSON object by its entries, in their order and duplicates included; at most `MAX`, which bounds the memory.
+pub(super) struct Entries<V, const MAX: usize> {
+    pub entries: Vec<(String, V)>,
+    /// The strings under the key `__metadata__`, which is no entry.
+    pub metadata: HashMap<String, String>,
+}
 
 impl<V, const MAX: usize> Entries<V, MAX> {
     /// The first name that stands more than once.
     pub fn duplicate(&self) -> Option<&str> {
-        let mut seen = HashSet::with_capacity(self.0.len());
-        self.0.iter().map(|(name, _)| name.as_str()).find(|name| !seen.insert(*name))
+        let mut seen = HashSet::with_capacity(self.entries.len());
+        self.entries.iter().map(|(name, _)| name.as_str()).find(|name| !seen.insert(*name))
     }
 }
 
@@ -85,25 +92,26 @@ impl<'de, V: Deserialize<'de>, const MAX: usize> Visitor<'de> for EntriesVisitor
     type Value = Entries<V, MAX>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.write_str("an object with tensor names as keys")
+        formatter.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
-        let mut entries = Vec::new();
+        let (mut entries, mut metadata) = (Vec::new(), HashMap::new());
         while let Some(name) = map.next_key::<String>()? {
             if name == "__metadata__" {
-                map.next_value::<IgnoredAny>()?;
+                let notes = map.next_value::<Option<Entries<String, MAX_NOTES>>>()?;
+                metadata.extend(notes.into_iter().flat_map(|notes| notes.entries));
                 continue;
             }
             if entries.len() == MAX {
-                return Err(A::Error::custom(format_args!("more than {MAX} tensors")));
+                return Err(A::Error::custom(format_args!("more than {MAX} entries")));
             }
             if name.chars().any(char::is_control) {
                 return Err(A::Error::custom(format_args!("control characters in the name `{}`", name.escape_debug())));
             }
             entries.push((name, map.next_value()?));
         }
-        Ok(Entries(entries))
+        Ok(Entries { entries, metadata })
     }
 }
 
@@ -113,8 +121,9 @@ mod tests {
 
     #[test]
     fn entries_keep_order_and_find_duplicates() {
-        let entries: Entries<u8, 3> = serde_json::from_str(r#"{"b": 1, "__metadata__": {"x": []}, "a": 2, "b": 3}"#).unwrap();
-        assert_eq!(entries.0, [("b".to_owned(), 1), ("a".to_owned(), 2), ("b".to_owned(), 3)]);
+        let entries: Entries<u8, 3> = serde_json::from_str(r#"{"b": 1, "__metadata__": {"x": "y"}, "a": 2, "b": 3}"#).unwrap();
+        assert_eq!(entries.metadata["x"], "y");
+        assert_eq!(entries.entries, [("b".to_owned(), 1), ("a".to_owned(), 2), ("b".to_owned(), 3)]);
         assert_eq!(entries.duplicate(), Some("b"));
         assert!(serde_json::from_str::<Entries<u8, 1>>(r#"{"a": 1, "b": 2}"#).is_err());
     }

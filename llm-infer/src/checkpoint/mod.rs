@@ -27,6 +27,7 @@ use serde_json::Value;
 
 pub use self::safetensors::Safetensors;
 pub use generation_config::GenerationConfig;
+pub(crate) use new_file::write_atomic;
 pub use options::{LoadOptions, Progress, SaveOptions, WeightDtype};
 pub use report::{CheckReport, Conversion, LoadReport};
 pub use sharded::ShardedSafetensors;

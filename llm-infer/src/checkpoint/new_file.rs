@@ -1,10 +1,21 @@
 //! Files that appear whole or not at all: written beside their place, flushed to the disk, then renamed.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
+
+/// Writes `bytes` to `path`, replacing what is there only once they are safely on the disk.
+///
+/// # Errors
+///
+/// [`Error::Io`]; an old file is then as it was.
+pub(crate) fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+    let file = NewFile::create(path.as_ref())?;
+    file.write(|file| file.write_all(bytes))?;
+    file.finish()
+}
 
 /// A file under a temporary name beside its target; removed again unless it is finished.
 pub(super) struct NewFile {

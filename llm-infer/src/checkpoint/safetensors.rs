@@ -55,6 +55,7 @@ pub struct Safetensors {
     /// Where each tensor begins in the file.
     offsets: Vec<u64>,
     by_name: HashMap<String, usize>,
+    metadata: HashMap<String, String>,
 }
 
 impl Safetensors {
@@ -76,16 +77,22 @@ impl Safetensors {
         Self::new(Blob::memory(name.as_ref(), bytes))
     }
 
+    /// The notes that whoever wrote the file left in it (`__metadata__`).
+    pub fn metadata(&self) -> &HashMap<String, String> {
+        &self.metadata
+    }
+
     fn new(blob: Blob) -> Result<Self> {
         let header = read_header(&blob)?;
-        let entries: Entries<Entry, MAX_TENSORS> = json::parse(blob.path(), &header)?;
-        if let Some(name) = entries.duplicate() {
+        let parsed: Entries<Entry, MAX_TENSORS> = json::parse(blob.path(), &header)?;
+        if let Some(name) = parsed.duplicate() {
             return Err(Error::invalid(blob.path(), format!("tensor `{name}`"), "two entries", "one"));
         }
         let data_start = 8 + header.len() as u64;
-        let spans = check_entries(blob.path(), &entries.0, blob.len() - data_start)?;
+        let spans = check_entries(blob.path(), &parsed.entries, blob.len() - data_start)?;
 
-        let mut file = Self { tensors: Vec::new(), offsets: Vec::new(), by_name: HashMap::new(), blob };
+        let (tensors, offsets, by_name) = (Vec::new(), Vec::new(), HashMap::new());
+        let mut file = Self { tensors, offsets, by_name, metadata: parsed.metadata, blob };
         for Span { name, dtype, shape, begin, end } in spans {
             file.by_name.insert(name.to_owned(), file.tensors.len());
             file.offsets.push(data_start + begin);

@@ -75,15 +75,15 @@ impl ShardedSafetensors {
 
     /// Every tensor is where the index says, and the index names every tensor.
     fn check_index(&self, names: &[&str], weight_map: &WeightMap) -> Result<()> {
-        for (tensor, shard) in &weight_map.0 {
+        for (tensor, shard) in &weight_map.entries {
             let found = self.by_name.get(tensor).map(|shard| names[*shard]);
             if found != Some(shard) {
                 let got = found.map_or("no such tensor there".to_owned(), |found| format!("it in `{found}`"));
                 return Err(Error::invalid(&self.index, format!("weight_map: `{tensor}`"), got, format!("it in `{shard}`")));
             }
         }
-        if weight_map.0.len() < self.tensors.len() {
-            let known: HashSet<&String> = weight_map.0.iter().map(|(name, _)| name).collect();
+        if weight_map.entries.len() < self.tensors.len() {
+            let known: HashSet<&String> = weight_map.entries.iter().map(|(name, _)| name).collect();
             if let Some(TensorInfo { name, file, .. }) = self.tensors.iter().find(|info| !known.contains(&info.name)) {
                 return Err(Error::invalid(file, format!("tensor `{name}`"), "a tensor that the index lacks", "an entry for it"));
             }
@@ -106,7 +106,7 @@ impl WeightSource for ShardedSafetensors {
 
 /// The different files of an index, sorted.
 fn shard_names(weight_map: &WeightMap) -> Vec<&str> {
-    let mut names: Vec<_> = weight_map.0.iter().map(|(_, shard)| shard.as_str()).collect();
+    let mut names: Vec<_> = weight_map.entries.iter().map(|(_, shard)| shard.as_str()).collect();
     names.sort_unstable();
     names.dedup();
     names

@@ -109,7 +109,15 @@ fn f08_zero_size_tensor_is_accepted_where_unneeded() {
 #[test]
 fn a_header_of_too_many_tensors_is_refused() {
     let entries: Vec<_> = (0..70_000).map(|i| format!(r#""{i}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}"#)).collect();
-    assert!(refusal(&file_bytes(&format!("{{{}}}", entries.join(",")), b"")).contains("more than 65536 tensors"));
+    assert!(refusal(&file_bytes(&format!("{{{}}}", entries.join(",")), b"")).contains("more than 65536 entries"));
+}
+
+#[test]
+fn notes_are_kept_apart() {
+    let header = r#"{"__metadata__":{"format":"pt"},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#;
+    let file = Safetensors::from_bytes("m", file_bytes(header, &[9]).leak()).unwrap();
+    assert_eq!((file.tensors().len(), file.metadata()["format"].as_str()), (1, "pt"));
+    assert!(refusal(&file_bytes(r#"{"__metadata__":{"format":1}}"#, b"")).contains("invalid type: integer `1`, expected a string"));
 }
 
 #[test]
