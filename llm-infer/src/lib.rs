@@ -18,5 +18,6 @@ pub mod tokenizer;
 pub mod train;
 
 pub use error::{Error, ErrorKind, Result};
+pub use burn::tensor::DType;
 pub use llm_model;
 pub use model::{Model, ModelOptions, open};
