@@ -36,7 +36,6 @@ const UP: &[Wording] = &[
 const UP_FROM_ONE: &[Wording] = &[
     request("count to {b}"),
     request("count up to {b}"),
-    request("count from one to {b}"),
     request("count until {b}"),
     request("say the numbers up to {b}"),
     noun("the numbers up to {b}"),

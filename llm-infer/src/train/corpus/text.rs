@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::{BEGIN, END};
 use crate::{Error, Result};
 
 /// The longest story in bytes: about 250 tokens of the builtin vocabulary.
@@ -10,22 +11,22 @@ const LONGEST: usize = 900;
 /// The shortest story in bytes that is worth learning from.
 const SHORTEST: usize = 200;
 
-/// Stories from a JSON list of strings (the TinyStories sample), those of plain ASCII text, shortened to whole sentences
-/// that fit the context.
+/// Stories from a JSON list of strings (the TinyStories sample), those of plain ASCII text, rendered for training.
 ///
 /// Typographic quotes and dashes become their ASCII forms and paragraphs become one; stories with other characters are left
-/// out. A shortened story has no end, so it should be trained on without the end token; [`str::len`] tells nothing of this,
-/// hence the flag: `true` where the whole story is there.
+/// out. Each text opens with [`BEGIN`]. A story that does not fit the context is cut after a sentence and then lacks [`END`],
+/// so that the model does not learn to stop in the middle.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] if the file cannot be read, [`Error::Invalid`] if it is not a JSON list of strings.
-pub fn stories_from_file(path: impl AsRef<Path>) -> Result<Vec<(String, bool)>> {
+pub fn stories_from_file(path: impl AsRef<Path>) -> Result<Vec<String>> {
     let path = path.as_ref();
     let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
     let stories: Vec<String> =
         serde_json::from_slice(&bytes).map_err(|error| Error::invalid(path, "stories", error, "a JSON list of strings"))?;
-    Ok(stories.iter().filter_map(|story| shorten(&plain(story))).collect())
+    let render = |(text, whole): (String, bool)| [BEGIN, &text, if whole { END } else { "" }].concat();
+    Ok(stories.iter().filter_map(|story| shorten(&plain(story))).map(render).collect())
 }
 
 /// One paragraph with ASCII quotes and dashes.

@@ -5,7 +5,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
 use super::super::wording::fill;
-use super::plots::{CLOSINGS, GIFTS, OPENINGS, PLOTS, Plot};
+use super::plots::{GIFTS, OPENINGS, PLOTS, Plot};
 use super::things::{BEINGS, Being, Class, HE, LOOKS, OBJECTS, Object, PLACES, Place, SHE, Sex, TEMPERS};
 
 /// The parts of a story.
@@ -69,7 +69,7 @@ impl Cast {
             look: looks.then(|| *pick(LOOKS, rng, |_| true)),
             gift: pick(OBJECTS, rng, |gift| gift != object && gift.class != Class::Sight),
             place: pick(PLACES, rng, |place| place.wet || !wet),
-            plot: pick(PLOTS, rng, |plot| plot.classes.contains(&object.class) && (plot.wet || !wet)),
+            plot: pick(PLOTS, rng, |plot| (plot.fits)(object) && (plot.wet || !wet)),
         }
     }
 
@@ -78,7 +78,7 @@ impl Cast {
         let mut steps = vec![OPENINGS];
         steps.extend(self.plot.steps);
         steps.extend(with_gift.then_some(GIFTS));
-        steps.extend([CLOSINGS, &[super::THE_END]]);
+        steps.extend([self.plot.closings, &[super::THE_END]]);
         let slots = self.slots();
         let slot = |name: &str| slots.iter().find(|(slot, _)| *slot == name).map(|(_, value)| value.as_str());
         let mut told: Vec<String> = steps.iter().filter_map(|step| step.choose(rng)).map(|sentence| fill(sentence, slot)).collect();
