@@ -115,7 +115,7 @@ pub(super) fn topics() -> Vec<Topic> {
         Fact::new(vec![("x", thing.to_owned())], sentence, check)
     });
     let mixtures = MIXTURES.iter().flat_map(|&(a, b, mixed)| [(a, b, mixed), (b, a, mixed)]).map(|(a, b, mixed)| {
-        let check = Check::one_of(mixed, COLORS, &[a, b]);
+        let check = Check::one_of(&format!("make {mixed}"), COLORS, &[a, b, mixed]);
         let sentence = format!("{} and {b} make {mixed}.", super::wording::capitalize(a));
         Fact::new(vec![("a", a.to_owned()), ("b", b.to_owned())], sentence, check)
     });

@@ -51,7 +51,8 @@ pub fn evaluation() -> Vec<EvalPrompt> {
         let of_kind: Vec<&Topic> = topics.iter().filter(|topic| topic.kind == kind && !topic.held_out.is_empty()).collect();
         let mut known = HashSet::new();
         for turn in 0..TRIES {
-            let prompt = draw(of_kind[turn % of_kind.len()], Style::ALL[turn / of_kind.len() % Style::ALL.len()], &mut rng);
+            let topic = of_kind.choose_weighted(&mut rng, |topic| topic.weight).expect("every kind has a topic");
+            let prompt = draw(topic, Style::ALL[turn % Style::ALL.len()], &mut rng);
             if known.len() < PER_KIND && known.insert(normalize(&prompt.prompt)) {
                 prompts.push(prompt);
             }

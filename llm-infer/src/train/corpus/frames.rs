@@ -171,7 +171,7 @@ pub(super) fn frames(form: Form) -> (&'static [&'static str], &'static [&'static
     match form {
         Form::Question => (QUESTION, QUESTION_UNSEEN),
         Form::Clause => (CLAUSE, CLAUSE_UNSEEN),
-        Form::Noun => (NOUN, NOUN_UNSEEN),
+        Form::Noun | Form::Nouns => (NOUN, NOUN_UNSEEN),
         Form::Request => (REQUEST, REQUEST_UNSEEN),
         Form::Whole => (WHOLE, &[]),
     }

@@ -2,7 +2,7 @@
 
 use super::small_talk::single;
 use super::topic::Topic;
-use super::wording::{Wording, clause, noun, question, request, unseen, whole};
+use super::wording::{Wording, clause, question, request, unseen, whole};
 use super::{Check, Kind};
 
 const WHO: &[Wording] = &[
@@ -12,7 +12,7 @@ const WHO: &[Wording] = &[
     clause("what you are"),
     question("what is your name"),
     question("what's your name"),
-    noun("your name"),
+    request("tell me your name"),
     question("what can I call you"),
     clause("what your name is"),
     question("are you llm"),
@@ -98,7 +98,6 @@ const SIZE: &[Wording] = &[
     question("are you a small model"),
     clause("if you are a big model"),
     question("how large are you"),
-    noun("your size"),
     question("how small are you"),
     unseen(question("are you a large model")),
     unseen(clause("how small you are")),

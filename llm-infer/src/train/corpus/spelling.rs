@@ -3,7 +3,7 @@
 //! A hyphen between two letters makes each a token of its own, whatever the vocabulary.
 
 use super::topic::{Fact, Topic};
-use super::wording::{Wording, clause, noun, question, request, unseen};
+use super::wording::{Wording, clause, noun, nouns, question, request, unseen};
 use super::{Check, Kind};
 
 /// The words that the model can spell.
@@ -36,8 +36,8 @@ const SPELL: &[Wording] = &[
     clause("how to write {w}"),
     clause("how {w} is spelled"),
     noun("the spelling of {w}"),
-    noun("the letters of {w}"),
-    noun("the letters in {w}"),
+    nouns("the letters of {w}"),
+    nouns("the letters in {w}"),
     noun("the spelling of the word {w}"),
     request("write the letters of {w}"),
     request("say the letters of {w}"),
@@ -46,7 +46,7 @@ const SPELL: &[Wording] = &[
     question("do you know how to spell {w}"),
     unseen(question("how do I spell the word {w}")),
     unseen(clause("how to write the word {w}")),
-    unseen(noun("the letters of the word {w}")),
+    unseen(nouns("the letters of the word {w}")),
     unseen(request("spell the word {w} letter by letter")),
     unseen(clause("how the word {w} is spelled")),
     unseen(question("which letters are in the word {w}")),
@@ -142,6 +142,6 @@ fn end_letter(word: &str, which: &str, letter: Option<char>) -> Fact {
 }
 
 fn length(word: &str) -> Fact {
-    let count = u32::try_from(word.len()).unwrap_or(u32::MAX);
-    Fact::new(slots(word), format!("The word {word} has {count} letters."), Check::number(count, &[]))
+    let answer = format!("has {} letters", word.len());
+    Fact::new(slots(word), format!("The word {word} {answer}."), Check::Words { right: vec![answer], wrong: Vec::new() })
 }

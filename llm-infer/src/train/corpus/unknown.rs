@@ -3,7 +3,7 @@
 //! A part of the subjects is kept for evaluation: what matters is to know the edge of what one knows, not a list of questions.
 
 use super::topic::{Fact, Topic};
-use super::wording::{Wording, clause, noun, question, request, unseen};
+use super::wording::{Wording, clause, noun, nouns, question, request, unseen};
 use super::{Check, Kind};
 
 /// What the model says where it knows nothing.
@@ -52,7 +52,7 @@ const LONG_WORD: &[Wording] = &[
     clause("how to spell {x}"),
     clause("how you spell {x}"),
     noun("the spelling of {x}"),
-    noun("the letters of {x}"),
+    nouns("the letters of {x}"),
     unseen(question("how is {x} written")),
     unseen(clause("how I spell {x}")),
 ];
@@ -310,7 +310,7 @@ const TASK: &[Wording] = &[
     unseen(question("how do you {x}")),
 ];
 
-const WHOLE: &[Wording] = &[question("{x}"), unseen(question("here is one for you: {x}"))];
+const WHOLE: &[Wording] = &[question("{x}")];
 
 /// Questions that are only answered honestly.
 pub(super) fn topics() -> Vec<Topic> {

@@ -17,6 +17,8 @@ pub(super) enum Form {
     Clause,
     /// A thing: `the color of the sky`.
     Noun,
+    /// Several things: `the letters of cat`.
+    Nouns,
     /// Something to do: `spell cat`.
     Request,
     /// Complete as it stands: `hello`.
@@ -46,7 +48,7 @@ macro_rules! wordings {
         }
     )* };
 }
-wordings!(question = Question, clause = Clause, noun = Noun, request = Request, whole = Whole);
+wordings!(question = Question, clause = Clause, noun = Noun, nouns = Nouns, request = Request, whole = Whole);
 
 /// The same wording, kept for evaluation.
 pub(super) const fn unseen(wording: Wording) -> Wording {
@@ -86,11 +88,15 @@ pub(super) fn templates(wordings: &[Wording]) -> Vec<Template> {
             if frame.contains(" me") && wording.text.contains(" me") {
                 continue;
             }
+            if wording.form == Form::Nouns && frame.contains("what's {}") {
+                continue;
+            }
+            let frame = if wording.form == Form::Nouns { frame.replace("is {}", "are {}") } else { (*frame).to_owned() };
             let text = frame.replacen("{}", wording.text, 1);
             let held_out = if wording.unseen || index >= known.len() {
                 Some(Novelty::Unseen)
             } else {
-                (!plain && fnv1a(&normalize(&text)) % HELD_OUT_OF == 0).then_some(Novelty::Recombined)
+                (!plain && fnv1a(&normalize(&text)).is_multiple_of(HELD_OUT_OF)).then_some(Novelty::Recombined)
             };
             all.push(Template { text, plain, held_out });
         }
@@ -182,7 +188,7 @@ impl Style {
             Self::Careful => capitalize_sentences(prompt),
             Self::NoEnd => capitalize_sentences(unfinished),
             Self::Lower => prompt.to_lowercase(),
-            Self::Bare => prompt.to_lowercase().replace(['.', ',', '?', '!', ':', '"'], ""),
+            Self::Bare => prompt.to_lowercase().replace(['.', ',', '?', '!', ':', '"', '\''], ""),
         }
     }
 }

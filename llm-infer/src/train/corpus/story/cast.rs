@@ -86,7 +86,7 @@ impl Cast {
         told.join(" ")
     }
 
-    fn slots(&self) -> [(&'static str, String); 16] {
+    fn slots(&self) -> [(&'static str, String); 17] {
         let (he, his, him) = if self.she { ("she", "her", "her") } else { ("he", "his", "him") };
         let looks_like = |noun: &str| self.look.map_or_else(|| noun.to_owned(), |look| format!("{look} {noun}"));
         [
@@ -99,6 +99,7 @@ impl Cast {
             ("a_helper", with_article(self.helper.noun)),
             ("a_plain_helper", with_article(self.helper.noun)),
             ("object", self.object.noun.to_owned()),
+            ("look_object", looks_like(self.object.noun)),
             ("an_object", with_article(&looks_like(self.object.noun))),
             ("a_plain_object", with_article(self.object.noun)),
             ("use", self.object.verb.to_owned()),

@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 
 use self::cast::{Cast, with_article};
 use super::topic::{Fact, Split, Topic};
-use super::wording::{Wording, fnv1a, question, request, unseen, whole};
+use super::wording::{Wording, fnv1a, request, unseen, whole};
 use super::{Check, Kind};
 
 /// How every story ends.
@@ -50,7 +50,7 @@ const ABOUT: &[Wording] = &[
     whole("I want a story about {x}."),
     whole("do you know a story about {x}?"),
     whole("do you have a story about {x}?"),
-    question("can I have a story about {x}"),
+    whole("can I have a story about {x}?"),
     unseen(request("write a nice story about {x}")),
     unseen(request("make up a little story about {x}")),
     unseen(whole("do you know a little story about {x}?")),
@@ -168,7 +168,7 @@ impl Request {
 
     /// Whether two of the things are kept for evaluation; the order in which they are asked for does not matter.
     fn has_unseen_pair(&self) -> bool {
-        let kept = |a: &&str, b: &&str| fnv1a(&format!("{} {}", a.min(b), a.max(b))) % UNSEEN_OF == 0;
+        let kept = |a: &&str, b: &&str| fnv1a(&format!("{} {}", a.min(b), a.max(b))).is_multiple_of(UNSEEN_OF);
         self.things.iter().enumerate().any(|(at, a)| self.things[at + 1..].iter().any(|b| kept(a, b)))
     }
 }

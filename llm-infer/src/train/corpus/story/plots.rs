@@ -1,6 +1,6 @@
 //! The plots: steps with alternatives, one of which is told.
 //!
-//! Slots: `{name}` of the hero, `{he}`, `{his}`, `{him}`; `{object}`, `{an_object}` (with an adjective at times), `{use}` (`play with`);
+//! Slots: `{name}` of the hero, `{he}`, `{his}`, `{him}`; `{object}`, `{an_object}` and `{look_object}` (with an adjective at times), `{use}` (`play with`);
 //! `{helper}`, `{a_helper}`; `{at}` (`in the park`) and `{to}` (`to the park`). Each plot tells of all four.
 
 use super::things::{Class, Object};
@@ -28,7 +28,7 @@ pub(super) const OPENINGS: &[&str] = &[
 
 /// How a second object comes in, if one was asked for.
 pub(super) const GIFTS: &[&str] = &[
-    "Then {name} gave the {helper} {a_gift} to say thank you.",
+    "Then {name} gave the {helper} {a_gift} too.",
     "At home {name} had {a_gift}, and {he} gave it to the {helper}.",
     "The {helper} also had {a_gift}, and {name} liked it very much.",
 ];
@@ -57,7 +57,7 @@ const LOST: Plot = Plot {
     closings: NEW_FRIENDS,
     wet: true,
     steps: &[
-        &["{name} had {an_object}.", "{name} loved {his} {object} very much.", "{He} had {an_object} and took it everywhere."],
+        &["{name} had {an_object}.", "{name} loved {his} {look_object} very much.", "{He} had {an_object} and took it everywhere."],
         &[
             "One day {he} took the {object} {to}.",
             "One sunny day {he} went {to} with the {object}.",
@@ -81,7 +81,7 @@ const IN_THE_TREE: Plot = Plot {
     closings: NEW_FRIENDS,
     wet: false,
     steps: &[
-        &["One day {he} went {to} with {an_object}.", "One windy day {name} took {his} {object} {to}."],
+        &["One day {he} went {to} with {an_object}.", "One windy day {name} took {his} {look_object} {to}."],
         &["A strong wind came and took the {object} up into a tree.", "Then the wind blew, and the {object} flew up into a high tree."],
         &["{name} jumped and jumped, but the tree was too high.", "{He} could not reach it."],
         &["{A_helper} saw {him} and said, \"I can help you.\"", "Then {a_helper} came and asked, \"Can I help you?\""],
@@ -162,7 +162,7 @@ const CHEERED: Plot = Plot {
         &["The {helper} was sad and sat all alone.", "The {helper} was crying."],
         &["\"Why are you sad?\" asked {name}.", "\"What is wrong?\" asked {name}."],
         &["\"I have no friends,\" said the {helper}.", "\"Nobody wants to play with me,\" said the {helper}."],
-        &["{name} went away and came back with {an_object}.", "{name} had {an_object} and took it out."],
+        &["{name} went away and came back with {an_object}.", "{name} thought for a while and came back with {an_object}."],
         &["\"This {object} is for you,\" {he} said.", "\"Take this {object}. I will be your friend,\" said {name}."],
         &["The {helper} looked at the {object} and smiled.", "Now the {helper} was not sad any more."],
     ],
@@ -233,7 +233,7 @@ const AFRAID: Plot = Plot {
     closings: NEW_FRIENDS,
     wet: true,
     steps: &[
-        &["One day {he} went {to} to {use} {his} {object}.", "One day {name} was {at} with {his} {object}."],
+        &["One day {he} went {to} to {use} {his} {look_object}.", "One day {name} was {at} with {his} {look_object}."],
         &["Then {a_helper} came, and {name} was afraid.", "Suddenly {he} saw {a_helper} and was afraid."],
         &["{He} hid behind a stone.", "{He} wanted to run away."],
         &[
