@@ -167,7 +167,7 @@ pub(super) fn topics() -> Vec<Topic> {
 fn neighbor(unit: &str, names: &[&str], at: usize, side: &str, right: usize) -> Fact {
     let (name, right) = (names[at], names[right]);
     let answer = format!("The {unit} {side} {name} is {right}.");
-    let check = Check::one_of(&right.to_lowercase(), names.iter().copied(), &[name]);
+    let check = Check::one_of(&format!("is {right}"), names.iter().copied(), &[name, right]);
     Fact::new(vec![("u", unit.to_owned()), ("x", name.to_owned())], answer, check)
 }
 
@@ -197,6 +197,6 @@ fn list(units: &str, whole: &str, names: &[&str]) -> Fact {
 }
 
 fn edge(which: &str, month: &str) -> Fact {
-    let check = Check::one_of(month, MONTHS, &[]);
+    let check = Check::one_of(&format!("is {month}"), MONTHS, &[month]);
     Fact::new(vec![("e", which.to_owned())], format!("The {which} month of the year is {month}."), check)
 }

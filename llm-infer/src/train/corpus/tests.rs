@@ -106,6 +106,7 @@ fn checks_accept_the_reference_and_reject_the_answers_to_other_questions() {
         for other in prompts.iter().filter(|other| other.check != prompt.check && other.reference != prompt.reference) {
             let also_right = match (&prompt.check, &other.check) {
                 (Check::Number { right, .. }, Check::Number { right: also, .. }) => right == also,
+                (Check::Words { right, .. }, Check::Words { right: also, .. }) if right == also => true,
                 (Check::Story { things }, _) => things.iter().all(|thing| other.reference.contains(thing)),
                 _ => prompt.kind != other.kind,
             };
