@@ -38,7 +38,7 @@ const PER_KIND: usize = 40;
 /// Tries for prompts of a kind; repeated prompts do not count.
 const TRIES: usize = 20 * PER_KIND;
 
-/// The held-out set: the same prompts at every call, [`PER_KIND`] of each kind at most.
+/// The held-out set: the same prompts at every call, 40 of each kind.
 ///
 /// Each prompt has a wording, or a combination of wording and frame, that [`training`](super::training) never uses. The facts
 /// asked for occur in training in other words, save for the pairs of things in stories and a part of the unanswerable

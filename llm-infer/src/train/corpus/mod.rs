@@ -1,7 +1,7 @@
 //! What the embedded model learns from: small dialogues about a small world, and little stories.
 //!
-//! A [`Topic`](topic::Topic) is a list of facts and a list of ways to ask for them. Its ways to ask (wordings) are put into
-//! the frames of everyday politeness ([`wording`]), and a fixed part of these combinations is kept out of training, so that
+//! A topic is a list of facts and a list of ways to ask for them. Its ways to ask (wordings) are put into
+//! the frames of everyday politeness, and a fixed part of these combinations is kept out of training, so that
 //! [`evaluation`] asks for known facts in words the model never saw. The same question has the same answer everywhere; only
 //! stories vary.
 //!
