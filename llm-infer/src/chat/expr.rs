@@ -14,7 +14,7 @@ const FUNCTIONS: [&str; 8] = ["range", "namespace", "dict", "raise_exception", "
 /// jinja2's sandbox allows no longer range.
 const MAX_RANGE: i128 = 100_000;
 
-impl Renderer {
+impl Renderer<'_> {
     pub fn expr<'t>(&self, expr: &'t Expr<'t>, frame: &Rc<Frame<'t>>) -> Eval<Value<'t>> {
         self.budget.spend(1)?;
         self.nested(|| self.evaluate(expr, frame))
@@ -24,7 +24,12 @@ impl Renderer {
         match expr {
             Expr::Var(var) => Ok(frame.get(var.id).unwrap_or_else(|| global(var.id))),
             Expr::Const(constant) => self.constant(&constant.value),
-            Expr::List(list) => Value::list(list.items.iter().map(|item| self.expr(item, frame)).collect::<Eval<_>>()?),
+            Expr::List(list) => {
+                // The parser makes one node of `[a, b]` and `(a, b)`; Python spells and compares them differently.
+                let bracket = self.source.as_bytes().get(list.span().start_offset as usize) == Some(&b'[');
+                let kind = if bracket { Kind::List } else { Kind::Tuple };
+                Value::seq(kind, list.items.iter().map(|item| self.expr(item, frame)).collect::<Eval<_>>()?)
+            }
             Expr::Map(map) => {
                 let pairs = map.keys.iter().zip(&map.values);
                 Value::dict(pairs.map(|(key, value)| Ok((self.expr(key, frame)?, self.expr(value, frame)?))).collect::<Eval<_>>()?)
@@ -249,8 +254,7 @@ impl Renderer {
                 self.budget.spend(text.len() / 16)?;
                 let chars = text.as_str().chars().count();
                 let at = key.int().and_then(|at| index(chars, at));
-                at.and_then(|at| text.as_str().char_indices().nth(at))
-                    .map(|(at, c)| Value::text(text.slice(at..at + c.len_utf8())))
+                at.and_then(|at| text.as_str().char_indices().nth(at)).map(|(at, c)| Value::text(text.slice(at..at + c.len_utf8())))
             }
             _ => None,
         };

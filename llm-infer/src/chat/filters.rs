@@ -9,14 +9,59 @@ use std::rc::Rc;
 
 /// The filters there are.
 pub(super) const NAMES: [&str; 49] = [
-    "abs", "attr", "batch", "capitalize", "center", "count", "d", "default", "dictsort", "e", "escape", "first", "float", "forceescape",
-    "format", "groupby", "indent", "int", "items", "join", "last", "length", "list", "lower", "map", "max", "min", "pprint", "reject",
-    "rejectattr", "replace", "reverse", "round", "safe", "select", "selectattr", "slice", "sort", "string", "sum", "title", "tojson",
-    "trim", "truncate", "unique", "upper", "urlencode", "wordcount", "xmlattr",
+    "abs",
+    "attr",
+    "batch",
+    "capitalize",
+    "center",
+    "count",
+    "d",
+    "default",
+    "dictsort",
+    "e",
+    "escape",
+    "first",
+    "float",
+    "forceescape",
+    "format",
+    "groupby",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "pprint",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "safe",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "string",
+    "sum",
+    "title",
+    "tojson",
+    "trim",
+    "truncate",
+    "unique",
+    "upper",
+    "urlencode",
+    "wordcount",
+    "xmlattr",
 ];
 
 /// `value | name(args)`.
-pub(super) fn apply<'t>(ctx: &Renderer, name: &str, value: Value<'t>, args: Args<'t>) -> Eval<Value<'t>> {
+pub(super) fn apply<'t>(ctx: &Renderer<'_>, name: &str, value: Value<'t>, args: Args<'t>) -> Eval<Value<'t>> {
     let text = || -> Eval<Rc<Text>> {
         let text = value.to_text(&ctx.budget)?;
         ctx.budget.grow(text.len())?;
@@ -107,7 +152,7 @@ fn length<'t>(value: &Value<'t>) -> Eval<Value<'t>> {
 }
 
 /// `indent(width=4, first=False, blank=False)`: the text's own last line break stays.
-fn indent<'t>(ctx: &Renderer, text: &Text, args: &Args<'t>) -> Eval<Value<'t>> {
+fn indent<'t>(ctx: &Renderer<'_>, text: &Text, args: &Args<'t>) -> Eval<Value<'t>> {
     let prefix = match args.some(0, "width") {
         Some(Value::Str(prefix)) => prefix.clone(),
         Some(width) => {
@@ -241,7 +286,7 @@ fn reverse<'t>(value: &Value<'t>, list: &List<'t>) -> Eval<Value<'t>> {
     Value::seq(Kind::Generator, list.items.iter().rev().cloned().collect())
 }
 
-fn join<'t>(ctx: &Renderer, items: &[Value<'t>], args: &Args<'t>) -> Eval<Value<'t>> {
+fn join<'t>(ctx: &Renderer<'_>, items: &[Value<'t>], args: &Args<'t>) -> Eval<Value<'t>> {
     let separator = match args.some(0, "d") {
         Some(separator) => separator.to_text(&ctx.budget)?,
         None => Rc::default(),
@@ -256,7 +301,7 @@ fn join<'t>(ctx: &Renderer, items: &[Value<'t>], args: &Args<'t>) -> Eval<Value<
 }
 
 /// An attribute by jinja2's `make_attrgetter`: names and positions joined by dots.
-fn by_path<'t>(ctx: &Renderer, item: &Value<'t>, path: &Value<'t>) -> Eval<Value<'t>> {
+fn by_path<'t>(ctx: &Renderer<'_>, item: &Value<'t>, path: &Value<'t>) -> Eval<Value<'t>> {
     ctx.budget.spend(1)?;
     let Value::Str(path) = path else { return ctx.item(item, path) };
     let mut value = item.clone();
@@ -269,7 +314,7 @@ fn by_path<'t>(ctx: &Renderer, item: &Value<'t>, path: &Value<'t>) -> Eval<Value
     Ok(value)
 }
 
-fn map<'t>(ctx: &Renderer, items: &[Value<'t>], mut args: Args<'t>) -> Eval<Value<'t>> {
+fn map<'t>(ctx: &Renderer<'_>, items: &[Value<'t>], mut args: Args<'t>) -> Eval<Value<'t>> {
     let mut out = Vec::with_capacity(items.len());
     if args.positional.is_empty() {
         let attribute = args.named("attribute").ok_or("map requires a filter argument")?;
@@ -290,7 +335,7 @@ fn map<'t>(ctx: &Renderer, items: &[Value<'t>], mut args: Args<'t>) -> Eval<Valu
 }
 
 /// `select`, `reject` and, by an attribute, `selectattr`, `rejectattr`.
-fn pick<'t>(ctx: &Renderer, items: &[Value<'t>], args: &Args<'t>, by_attribute: bool, keep: bool) -> Eval<Value<'t>> {
+fn pick<'t>(ctx: &Renderer<'_>, items: &[Value<'t>], args: &Args<'t>, by_attribute: bool, keep: bool) -> Eval<Value<'t>> {
     let mut rest = args.positional.iter();
     let attribute = if by_attribute { Some(rest.next().ok_or("missing the name of an attribute")?) } else { None };
     let name = rest.next().map(|name| name.to_text(&ctx.budget)).transpose()?;
@@ -317,7 +362,7 @@ struct Keys<'a, 't> {
 }
 
 impl<'t> Keys<'_, 't> {
-    fn of(&self, ctx: &Renderer, item: &Value<'t>) -> Eval<Value<'t>> {
+    fn of(&self, ctx: &Renderer<'_>, item: &Value<'t>) -> Eval<Value<'t>> {
         let value = self.attribute.map_or_else(|| Ok(item.clone()), |attribute| by_path(ctx, item, attribute))?;
         Ok(match value {
             Value::Str(text) if !self.case_sensitive => {
@@ -329,21 +374,22 @@ impl<'t> Keys<'_, 't> {
     }
 }
 
-fn sorted<'t>(ctx: &Renderer, items: &[Value<'t>], keys: &Keys<'_, 't>, reverse: bool) -> Eval<Vec<Value<'t>>> {
+fn sorted<'t>(ctx: &Renderer<'_>, items: &[Value<'t>], keys: &Keys<'_, 't>, reverse: bool) -> Eval<Vec<Value<'t>>> {
     let mut keyed = items.iter().map(|item| Ok((keys.of(ctx, item)?, item.clone()))).collect::<Eval<Vec<_>>>()?;
     let mut failure = None;
     keyed.sort_by(|a, b| {
         let (a, b) = if reverse { (b, a) } else { (a, b) };
-        ctx.order(&a.0, &b.0).unwrap_or_else(|error| {
-            failure = Some(error);
-            None
-        })
-        .unwrap_or(Ordering::Equal)
+        ctx.order(&a.0, &b.0)
+            .unwrap_or_else(|error| {
+                failure = Some(error);
+                None
+            })
+            .unwrap_or(Ordering::Equal)
     });
     failure.map_or_else(|| Ok(keyed.into_iter().map(|(_, item)| item).collect()), Err)
 }
 
-fn unique<'t>(ctx: &Renderer, items: &[Value<'t>], args: &Args<'t>) -> Eval<Value<'t>> {
+fn unique<'t>(ctx: &Renderer<'_>, items: &[Value<'t>], args: &Args<'t>) -> Eval<Value<'t>> {
     let keys = Keys { attribute: args.some(1, "attribute"), case_sensitive: args.flag(0, "case_sensitive") };
     let (mut seen, mut out) = (Vec::new(), Vec::new());
     for item in items {
@@ -360,7 +406,7 @@ fn unique<'t>(ctx: &Renderer, items: &[Value<'t>], args: &Args<'t>) -> Eval<Valu
     Value::seq(Kind::Generator, out)
 }
 
-fn extreme<'t>(ctx: &Renderer, items: &[Value<'t>], args: &Args<'t>, least: bool) -> Eval<Value<'t>> {
+fn extreme<'t>(ctx: &Renderer<'_>, items: &[Value<'t>], args: &Args<'t>, least: bool) -> Eval<Value<'t>> {
     let keys = Keys { attribute: args.some(1, "attribute"), case_sensitive: args.flag(0, "case_sensitive") };
     let wanted = if least { Ordering::Less } else { Ordering::Greater };
     let mut best: Option<(Value<'t>, &Value<'t>)> = None;
@@ -377,7 +423,7 @@ fn extreme<'t>(ctx: &Renderer, items: &[Value<'t>], args: &Args<'t>, least: bool
     Ok(best.map_or_else(|| Value::undefined("No aggregated item, sequence was empty."), |(_, item)| item.clone()))
 }
 
-fn sum<'t>(ctx: &Renderer, items: &[Value<'t>], args: &Args<'t>) -> Eval<Value<'t>> {
+fn sum<'t>(ctx: &Renderer<'_>, items: &[Value<'t>], args: &Args<'t>) -> Eval<Value<'t>> {
     let mut total = args.get(1, "start").cloned().unwrap_or(Value::Int(0));
     for item in items {
         let value = args.some(0, "attribute").map_or_else(|| Ok(item.clone()), |attribute| by_path(ctx, item, attribute))?;
@@ -386,7 +432,7 @@ fn sum<'t>(ctx: &Renderer, items: &[Value<'t>], args: &Args<'t>) -> Eval<Value<'
     Ok(total)
 }
 
-fn group_by<'t>(ctx: &Renderer, items: &[Value<'t>], args: &Args<'t>) -> Eval<Value<'t>> {
+fn group_by<'t>(ctx: &Renderer<'_>, items: &[Value<'t>], args: &Args<'t>) -> Eval<Value<'t>> {
     let attribute = args.get(0, "attribute").ok_or("groupby takes an attribute")?;
     let keys = Keys { attribute: Some(attribute), case_sensitive: args.flag(2, "case_sensitive") };
     let mut groups: Vec<(Value<'t>, Vec<Value<'t>>)> = Vec::new();
@@ -401,7 +447,7 @@ fn group_by<'t>(ctx: &Renderer, items: &[Value<'t>], args: &Args<'t>) -> Eval<Va
     Value::list(pairs.collect::<Eval<_>>()?)
 }
 
-fn batch<'t>(ctx: &Renderer, items: &[Value<'t>], args: &Args<'t>) -> Eval<Value<'t>> {
+fn batch<'t>(ctx: &Renderer<'_>, items: &[Value<'t>], args: &Args<'t>) -> Eval<Value<'t>> {
     let size = args.int(0, "linecount")?.and_then(|size| usize::try_from(size).ok()).filter(|size| *size > 0);
     let size = size.ok_or("batch takes a positive size")?;
     let mut rows: Vec<Vec<_>> = items.chunks(size).map(<[_]>::to_vec).collect();
@@ -413,7 +459,7 @@ fn batch<'t>(ctx: &Renderer, items: &[Value<'t>], args: &Args<'t>) -> Eval<Value
 }
 
 /// jinja2's `slice` filter: the items in `slices` columns.
-fn columns<'t>(ctx: &Renderer, items: &[Value<'t>], args: &Args<'t>) -> Eval<Value<'t>> {
+fn columns<'t>(ctx: &Renderer<'_>, items: &[Value<'t>], args: &Args<'t>) -> Eval<Value<'t>> {
     let slices = args.int(0, "slices")?.and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0);
     let slices = slices.ok_or("slice takes a positive count")?;
     ctx.budget.spend(slices)?;
@@ -431,7 +477,7 @@ fn columns<'t>(ctx: &Renderer, items: &[Value<'t>], args: &Args<'t>) -> Eval<Val
     Value::seq(Kind::Generator, columns)
 }
 
-fn dictsort<'t>(ctx: &Renderer, value: &Value<'t>, args: &Args<'t>) -> Eval<Value<'t>> {
+fn dictsort<'t>(ctx: &Renderer<'_>, value: &Value<'t>, args: &Args<'t>) -> Eval<Value<'t>> {
     let Value::List(pairs) = methods::items(value)? else { return Err("dictsort takes a mapping".into()) };
     let position = match args.text(1, "by")?.as_ref().map(|by| by.as_str()) {
         None | Some("key") => Value::Int(0),
@@ -443,7 +489,7 @@ fn dictsort<'t>(ctx: &Renderer, value: &Value<'t>, args: &Args<'t>) -> Eval<Valu
 }
 
 /// Python's `format % args` for `%s %r %d %i %f %x %%`, with widths and precisions.
-pub(super) fn percent_format<'t>(ctx: &Renderer, format: &Rc<Text>, args: &[Value<'t>]) -> Eval<Value<'t>> {
+pub(super) fn percent_format<'t>(ctx: &Renderer<'_>, format: &Rc<Text>, args: &[Value<'t>]) -> Eval<Value<'t>> {
     let source = format.as_str();
     let mut args = args.iter();
     let mut out = Text::default();
@@ -468,7 +514,7 @@ pub(super) fn percent_format<'t>(ctx: &Renderer, format: &Rc<Text>, args: &[Valu
 }
 
 /// One value by a format specification: flags, width, `.precision`, then the directive.
-fn formatted<'t>(ctx: &Renderer, value: &Value<'t>, spec: &str, directive: char) -> Eval<Text> {
+fn formatted<'t>(ctx: &Renderer<'_>, value: &Value<'t>, spec: &str, directive: char) -> Eval<Text> {
     let (before, precision) = spec.split_once('.').map_or((spec, None), |(before, digits)| (before, digits.parse::<usize>().ok()));
     let flags = &before[..before.len() - before.trim_start_matches(['-', '+', '0', '<', '>', '^', ' ', ',']).len()];
     let width: usize = before[flags.len()..].parse().unwrap_or(0);
@@ -500,7 +546,7 @@ fn formatted<'t>(ctx: &Renderer, value: &Value<'t>, spec: &str, directive: char)
 }
 
 /// `str.format`: `{}`, `{0}`, `{name}` with an optional `:spec`, and doubled braces.
-pub(super) fn brace_format<'t>(ctx: &Renderer, format: &Rc<Text>, args: &Args<'t>) -> Eval<Value<'t>> {
+pub(super) fn brace_format<'t>(ctx: &Renderer<'_>, format: &Rc<Text>, args: &Args<'t>) -> Eval<Value<'t>> {
     let source = format.as_str();
     let mut out = Text::default();
     let (mut at, mut next) = (0, 0);

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 const GOLDEN_NOW: i64 = 1_721_995_200;
 
 /// Cases that cannot match, each with its reason.
-const UNMATCHED: [(&str, &str); 2] = [
+const UNMATCHED: [(&str, &str); 3] = [
+    ("is escaped", "`safe` marks nothing, since transformers renders without autoescape"),
     ("empty computed member defaults to undefined", "minijinja's parser refuses the empty subscript `a[]`"),
     ("empty computed member is undefined", "minijinja's parser refuses the empty subscript `a[]`"),
 ];
@@ -85,7 +86,7 @@ fn render_variables(source: &str, variables: &Map<String, Json>) -> std::result:
     for (name, value) in variables {
         root.set(name, Value::from_json(value)?);
     }
-    let renderer = Renderer::new(Budget::for_input(100, 10_000), GOLDEN_NOW);
+    let renderer = Renderer::new(source, Budget::for_input(100, 10_000), GOLDEN_NOW);
     Ok(renderer.template(&template, &root)?.into_parts().0)
 }
 

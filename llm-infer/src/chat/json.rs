@@ -15,7 +15,7 @@ struct Style {
 }
 
 /// `value | tojson(ensure_ascii=False, indent=None, separators=None, sort_keys=False)`.
-pub(super) fn to_json<'t>(ctx: &Renderer, value: &Value<'t>, args: &Args<'t>) -> Eval<Value<'t>> {
+pub(super) fn to_json<'t>(ctx: &Renderer<'_>, value: &Value<'t>, args: &Args<'t>) -> Eval<Value<'t>> {
     let style = style(ctx, args)?;
     let mut out = Text::default();
     write(ctx, value, &style, 0, &mut out)?;
@@ -23,7 +23,7 @@ pub(super) fn to_json<'t>(ctx: &Renderer, value: &Value<'t>, args: &Args<'t>) ->
     Ok(Value::text(out))
 }
 
-fn style<'t>(ctx: &Renderer, args: &Args<'t>) -> Eval<Style> {
+fn style<'t>(ctx: &Renderer<'_>, args: &Args<'t>) -> Eval<Style> {
     let indent = match args.some(1, "indent") {
         None => None,
         Some(Value::Str(text)) => Some(text.clone()),
@@ -44,7 +44,7 @@ fn style<'t>(ctx: &Renderer, args: &Args<'t>) -> Eval<Style> {
     Ok(Style { ensure_ascii: args.flag(0, "ensure_ascii"), indent, item_separator, key_separator, sort_keys: args.flag(3, "sort_keys") })
 }
 
-fn write<'t>(ctx: &Renderer, value: &Value<'t>, style: &Style, level: usize, out: &mut Text) -> Eval<()> {
+fn write<'t>(ctx: &Renderer<'_>, value: &Value<'t>, style: &Style, level: usize, out: &mut Text) -> Eval<()> {
     ctx.budget.spend(1)?;
     ctx.budget.check(out.len())?;
     match value {
@@ -81,14 +81,14 @@ fn write<'t>(ctx: &Renderer, value: &Value<'t>, style: &Style, level: usize, out
     Ok(())
 }
 
-fn separate(ctx: &Renderer, style: &Style, index: usize, level: usize, out: &mut Text) -> Eval<()> {
+fn separate(ctx: &Renderer<'_>, style: &Style, index: usize, level: usize, out: &mut Text) -> Eval<()> {
     if index > 0 {
         out.push(&style.item_separator);
     }
     line(ctx, style, level, out)
 }
 
-fn close(ctx: &Renderer, style: &Style, empty: bool, level: usize, bracket: &str, out: &mut Text) -> Eval<()> {
+fn close(ctx: &Renderer<'_>, style: &Style, empty: bool, level: usize, bracket: &str, out: &mut Text) -> Eval<()> {
     if !empty {
         line(ctx, style, level, out)?;
     }
@@ -96,7 +96,7 @@ fn close(ctx: &Renderer, style: &Style, empty: bool, level: usize, bracket: &str
     Ok(())
 }
 
-fn line(ctx: &Renderer, style: &Style, level: usize, out: &mut Text) -> Eval<()> {
+fn line(ctx: &Renderer<'_>, style: &Style, level: usize, out: &mut Text) -> Eval<()> {
     if let Some(indent) = &style.indent {
         let bytes = indent.len().saturating_mul(level);
         ctx.budget.grow(bytes)?;
@@ -126,7 +126,7 @@ fn json_float(value: f64) -> String {
     }
 }
 
-fn write_string(ctx: &Renderer, text: &Text, style: &Style, out: &mut Text) -> Eval<()> {
+fn write_string(ctx: &Renderer<'_>, text: &Text, style: &Style, out: &mut Text) -> Eval<()> {
     ctx.budget.grow(text.len())?;
     out.push_char('"', false);
     for (at, c) in text.as_str().char_indices() {

@@ -76,7 +76,7 @@ pub(super) fn is_mutator(value: &Value<'_>, name: &str) -> bool {
     }
 }
 
-pub(super) fn call<'t>(ctx: &Renderer, object: &Value<'t>, name: &str, args: &Args<'t>) -> Eval<Value<'t>> {
+pub(super) fn call<'t>(ctx: &Renderer<'_>, object: &Value<'t>, name: &str, args: &Args<'t>) -> Eval<Value<'t>> {
     match object {
         Value::Str(text) => {
             ctx.budget.grow(text.len())?;
@@ -154,7 +154,7 @@ pub(super) fn items<'t>(value: &Value<'t>) -> Eval<Value<'t>> {
     }
 }
 
-fn str_method<'t>(ctx: &Renderer, text: &Rc<Text>, name: &str, args: &Args<'t>) -> Eval<Value<'t>> {
+fn str_method<'t>(ctx: &Renderer<'_>, text: &Rc<Text>, name: &str, args: &Args<'t>) -> Eval<Value<'t>> {
     let string = text.as_str();
     let part = |part: &str| Value::text(text.part(part));
     let all = |test: fn(char) -> bool| Value::Bool(!string.is_empty() && string.chars().all(test));
@@ -259,7 +259,7 @@ pub(super) fn title(text: &Text, inside: impl Fn(char) -> bool) -> Text {
     })
 }
 
-fn affix<'t>(ctx: &Renderer, string: &str, start: bool, args: &Args<'t>) -> Eval<bool> {
+fn affix<'t>(ctx: &Renderer<'_>, string: &str, start: bool, args: &Args<'t>) -> Eval<bool> {
     let options = match args.get(0, "prefix") {
         Some(Value::List(list)) => list.items.clone(),
         Some(value) => vec![value.clone()],
@@ -276,7 +276,7 @@ fn affix<'t>(ctx: &Renderer, string: &str, start: bool, args: &Args<'t>) -> Eval
 }
 
 /// `str.replace(old, new, count)`.
-pub(super) fn replace<'t>(ctx: &Renderer, text: &Rc<Text>, args: &Args<'t>) -> Eval<Value<'t>> {
+pub(super) fn replace<'t>(ctx: &Renderer<'_>, text: &Rc<Text>, args: &Args<'t>) -> Eval<Value<'t>> {
     let (Some(old), Some(new)) = (args.text(0, "old")?, args.text(1, "new")?) else { return Err("replace takes two strings".into()) };
     let limit = args.int(2, "count")?.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
     let found = text.as_str().matches(old.as_str()).take(limit).count();
@@ -285,14 +285,14 @@ pub(super) fn replace<'t>(ctx: &Renderer, text: &Rc<Text>, args: &Args<'t>) -> E
 }
 
 /// The texts of `items` with `separator` between them.
-pub(super) fn join<'t>(ctx: &Renderer, separator: &Text, items: &[Value<'t>]) -> Eval<Value<'t>> {
+pub(super) fn join<'t>(ctx: &Renderer<'_>, separator: &Text, items: &[Value<'t>]) -> Eval<Value<'t>> {
     let texts = items.iter().map(|item| item.to_text(&ctx.budget)).collect::<Eval<Vec<_>>>()?;
     let bytes: usize = texts.iter().map(|text| text.len()).sum();
     ctx.budget.grow(bytes.saturating_add(separator.len().saturating_mul(texts.len())))?;
     Ok(Value::text(separator.join(texts.iter().map(|text| &**text))))
 }
 
-fn split<'t>(ctx: &Renderer, text: &Rc<Text>, from_right: bool, args: &Args<'t>) -> Eval<Value<'t>> {
+fn split<'t>(ctx: &Renderer<'_>, text: &Rc<Text>, from_right: bool, args: &Args<'t>) -> Eval<Value<'t>> {
     let string = text.as_str();
     let limit = args.int(1, "maxsplit")?.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
     let parts: Vec<&str> = match args.text(0, "sep")? {
@@ -351,12 +351,18 @@ pub(super) fn split_lines(string: &str, keep_ends: bool) -> Vec<&str> {
     lines
 }
 
-fn pad<'t>(ctx: &Renderer, text: &Rc<Text>, name: &str, args: &Args<'t>) -> Eval<Value<'t>> {
+fn pad<'t>(ctx: &Renderer<'_>, text: &Rc<Text>, name: &str, args: &Args<'t>) -> Eval<Value<'t>> {
     let width = usize::try_from(args.int(0, "width")?.ok_or("a width is missing")?.max(0)).map_err(|_| "width too large".to_owned())?;
     ctx.budget.grow(width.saturating_mul(4))?;
     let fill = match args.text(1, "fillchar")? {
         Some(fill) => fill.as_str().chars().next().unwrap_or(' '),
-        None => if name == "zfill" { '0' } else { ' ' },
+        None => {
+            if name == "zfill" {
+                '0'
+            } else {
+                ' '
+            }
+        }
     };
     let missing = width.saturating_sub(text.as_str().chars().count());
     let left = match name {

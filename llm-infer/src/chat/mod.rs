@@ -19,6 +19,7 @@ mod json;
 mod methods;
 mod render;
 mod source;
+pub(crate) use source::token_content;
 mod tests;
 mod text;
 mod value;
@@ -148,15 +149,15 @@ impl ChatTemplate {
         };
         on_own_stack(|| {
             let template = parsed(source)?;
-            let text = self.evaluate(&template, messages, options).map_err(|message| Error::Template { message, hint: None })?;
+            let text = self.evaluate(source, &template, messages, options).map_err(|message| Error::Template { message, hint: None })?;
             let (text, user) = text.into_parts();
             Ok(Rendered { text, user })
         })
     }
 
-    fn evaluate(&self, template: &Stmt<'_>, messages: &[Message], options: &RenderOptions) -> Eval<Text> {
+    fn evaluate(&self, source: &str, template: &Stmt<'_>, messages: &[Message], options: &RenderOptions) -> Eval<Text> {
         let (nodes, bytes) = input_size(messages, options);
-        let renderer = Renderer::new(Budget::for_input(nodes, bytes), options.now.unwrap_or_else(unix_now));
+        let renderer = Renderer::new(source, Budget::for_input(nodes, bytes), options.now.unwrap_or_else(unix_now));
         let root = Frame::new(None);
         for (name, value) in &options.variables {
             root.set(name, Value::from_json(value)?);

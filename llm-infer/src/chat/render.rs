@@ -21,7 +21,9 @@ pub(super) enum Flow {
 }
 
 /// One rendering of a template.
-pub(super) struct Renderer {
+pub(super) struct Renderer<'s> {
+    /// The template, where the parser's positions point into.
+    pub source: &'s str,
     pub budget: Budget,
     /// The time `strftime_now` tells, in seconds since 1970.
     pub now: i64,
@@ -70,9 +72,9 @@ impl<'t> Args<'t> {
     }
 }
 
-impl Renderer {
-    pub fn new(budget: Budget, now: i64) -> Self {
-        Self { budget, now, depth: Cell::new(0) }
+impl<'s> Renderer<'s> {
+    pub fn new(source: &'s str, budget: Budget, now: i64) -> Self {
+        Self { source, budget, now, depth: Cell::new(0) }
     }
 
     /// Renders a parsed template with the variables of `root`.
@@ -204,14 +206,7 @@ impl Renderer {
     }
 
     /// Runs a loop over `iter`; `depth0` counts the levels of a recursive one.
-    fn for_loop<'t>(
-        &self,
-        node: &'t ast::ForLoop<'t>,
-        iter: &Value<'t>,
-        frame: &Rc<Frame<'t>>,
-        depth0: usize,
-        out: &mut Text,
-    ) -> Eval<()> {
+    fn for_loop<'t>(&self, node: &'t ast::ForLoop<'t>, iter: &Value<'t>, frame: &Rc<Frame<'t>>, depth0: usize, out: &mut Text) -> Eval<()> {
         let items = self.loop_items(node, iter, frame)?;
         if items.items.is_empty() {
             self.body(&node.else_body, &Frame::new(Some(frame.clone())), out)?;

@@ -6,7 +6,7 @@ use super::{filters, methods};
 use minijinja::machinery::ast::CompareOpKind;
 
 /// Whether `value is name(args)`.
-pub(super) fn test<'t>(ctx: &Renderer, name: &str, value: &Value<'t>, args: &Args<'t>) -> Eval<bool> {
+pub(super) fn test<'t>(ctx: &Renderer<'_>, name: &str, value: &Value<'t>, args: &Args<'t>) -> Eval<bool> {
     let operand = || args.positional.first().ok_or_else(|| format!("test '{name}' takes an argument"));
     let comparison = match name {
         "eq" | "equalto" | "==" => Some(CompareOpKind::Eq),
@@ -62,7 +62,43 @@ pub(super) fn test<'t>(ctx: &Renderer, name: &str, value: &Value<'t>, args: &Arg
 }
 
 const NAMES: [&str; 39] = [
-    "!=", "<", "<=", "==", ">", ">=", "boolean", "callable", "defined", "divisibleby", "eq", "equalto", "escaped", "even", "false",
-    "filter", "float", "ge", "greaterthan", "gt", "in", "integer", "iterable", "le", "lessthan", "lower", "lt", "mapping", "ne", "none",
-    "number", "odd", "sameas", "sequence", "string", "test", "true", "undefined", "upper",
+    "!=",
+    "<",
+    "<=",
+    "==",
+    ">",
+    ">=",
+    "boolean",
+    "callable",
+    "defined",
+    "divisibleby",
+    "eq",
+    "equalto",
+    "escaped",
+    "even",
+    "false",
+    "filter",
+    "float",
+    "ge",
+    "greaterthan",
+    "gt",
+    "in",
+    "integer",
+    "iterable",
+    "le",
+    "lessthan",
+    "lower",
+    "lt",
+    "mapping",
+    "ne",
+    "none",
+    "number",
+    "odd",
+    "sameas",
+    "sequence",
+    "string",
+    "test",
+    "true",
+    "undefined",
+    "upper",
 ];

@@ -157,6 +157,9 @@ fn same_key(a: &Value<'_>, b: &Value<'_>) -> bool {
     match (a, b) {
         (Value::None, Value::None) => true,
         (Value::Str(a), Value::Str(b)) => a.as_str() == b.as_str(),
+        (Value::List(a), Value::List(b)) => {
+            a.kind == b.kind && a.items.len() == b.items.len() && a.items.iter().zip(&b.items).all(|(a, b)| same_key(a, b))
+        }
         _ => matches!((a.number(), b.number()), (Some(a), Some(b)) if a == b),
     }
 }
@@ -203,7 +206,7 @@ impl<'t> Value<'t> {
                     dict.index.insert(name.as_str().to_owned(), dict.entries.len());
                     dict.entries.push((key, value));
                 }
-                (None, Self::List(_) | Self::Dict(_)) => return Err(format!("unhashable type: '{}'", key.type_name())),
+                (None, key) if !key.is_hashable() => return Err(format!("unhashable type: '{}'", key.type_name())),
                 (None, _) => dict.entries.push((key, value)),
             }
         }
@@ -229,6 +232,15 @@ impl<'t> Value<'t> {
                 Self::dict(pairs.collect::<Eval<_>>()?)?
             }
         })
+    }
+
+    /// Whether Python lets this value be a key: tuples only of plain values, so that comparing keys stays cheap.
+    fn is_hashable(&self) -> bool {
+        match self {
+            Self::List(list) => list.kind == Kind::Tuple && list.items.iter().all(|item| !matches!(item, Self::List(_) | Self::Dict(_))),
+            Self::Dict(_) => false,
+            _ => true,
+        }
     }
 
     fn nesting(&self) -> u16 {
