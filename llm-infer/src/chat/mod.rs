@@ -8,16 +8,21 @@
 //! Steps, text sizes and nesting are bounded; a template reads no file and nothing but the variables it is given. The
 //! only state outside them is the clock of `strftime_now` (UTC).
 
+mod budget;
 mod clock;
 mod expr;
 #[cfg(test)]
 mod faults;
 mod filters;
+mod format;
 #[cfg(test)]
 mod golden;
 mod json;
+mod lists;
 mod methods;
+mod ops;
 mod render;
+mod repr;
 mod source;
 pub(crate) use source::token_content;
 mod tests;
@@ -25,13 +30,14 @@ mod text;
 mod value;
 
 use crate::{Error, Result};
+use budget::Budget;
 use minijinja::machinery::{Token, WhitespaceConfig, ast::Stmt, parse, tokenize};
 use render::Renderer;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use std::ops::Range;
 use text::Text;
-use value::{Budget, Eval, Frame, Value};
+use value::{Eval, Frame, Value};
 
 /// Roles that a template may build a control token of, as in `'<|' + role + '|>'`.
 const ROLES: [&str; 10] =
