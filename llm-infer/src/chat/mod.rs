@@ -67,6 +67,21 @@ impl Message {
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
         Self { role: role.into(), content: Json::String(content.into()), extra: Map::new() }
     }
+
+    /// What the user says.
+    pub fn user(content: impl Into<String>) -> Self {
+        Self::new("user", content)
+    }
+
+    /// What the model says.
+    pub fn assistant(content: impl Into<String>) -> Self {
+        Self::new("assistant", content)
+    }
+
+    /// What the model is told beforehand.
+    pub fn system(content: impl Into<String>) -> Self {
+        Self::new("system", content)
+    }
 }
 
 /// What a template is given besides the messages.
@@ -80,6 +95,13 @@ pub struct RenderOptions {
     pub variables: Map<String, Json>,
     /// The time that `strftime_now` tells, in seconds since 1970; the system's, in UTC, where absent.
     pub now: Option<i64>,
+}
+
+impl RenderOptions {
+    /// The defaults with `variables` added.
+    pub fn with_variables(variables: Map<String, Json>) -> Self {
+        Self { variables, ..Self::default() }
+    }
 }
 
 impl Default for RenderOptions {
