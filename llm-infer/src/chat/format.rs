@@ -71,7 +71,7 @@ fn with_thousands(number: &str) -> String {
     let whole = number.find('.').unwrap_or(number.len());
     let mut out = String::new();
     for (at, c) in number.char_indices() {
-        if at > 0 && at < whole && (whole - at) % 3 == 0 && number[..at].ends_with(|c: char| c.is_ascii_digit()) {
+        if at > 0 && at < whole && (whole - at).is_multiple_of(3) && number[..at].ends_with(|c: char| c.is_ascii_digit()) {
             out.push(',');
         }
         out.push(c);

@@ -54,9 +54,9 @@ const MAX_TAG_TOKENS: usize = 4000;
 pub struct Message {
     /// Who speaks: `system`, `user`, `assistant`, `tool`, ...
     pub role: String,
-    /// A string, or a list of parts such as `{"type": "text", "text": ...}`.
-    #[serde(default)]
-    pub content: Json,
+    /// A string, or a list of parts such as `{"type": "text", "text": ...}`; absent and null differ for templates.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub content: Option<Json>,
     /// Everything else, as given: `tool_calls`, `tool_call_id`, `name`, `reasoning_content`, ...
     #[serde(flatten)]
     pub extra: Map<String, Json>,
@@ -65,7 +65,7 @@ pub struct Message {
 impl Message {
     /// A message of plain text.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
-        Self { role: role.into(), content: Json::String(content.into()), extra: Map::new() }
+        Self { role: role.into(), content: Some(Json::String(content.into())), extra: Map::new() }
     }
 
     /// What the user says.
@@ -82,6 +82,11 @@ impl Message {
     pub fn system(content: impl Into<String>) -> Self {
         Self::new("system", content)
     }
+}
+
+/// Keeps a null that was written.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
 }
 
 /// What a template is given besides the messages.
@@ -232,7 +237,10 @@ fn parsed(source: &str) -> Result<Stmt<'_>> {
 
 fn message_value<'t>(message: &Message) -> Eval<Value<'t>> {
     let role = if ROLES.contains(&message.role.as_str()) { Text::template(&*message.role) } else { Text::user(&*message.role) };
-    let mut pairs = vec![(Value::str("role"), Value::text(role)), (Value::str("content"), Value::from_json(&message.content)?)];
+    let mut pairs = vec![(Value::str("role"), Value::text(role))];
+    if let Some(content) = &message.content {
+        pairs.push((Value::str("content"), Value::from_json(content)?));
+    }
     for (key, value) in &message.extra {
         pairs.push((Value::text(Text::user(key.as_str())), Value::from_json(value)?));
     }
@@ -241,7 +249,7 @@ fn message_value<'t>(message: &Message) -> Eval<Value<'t>> {
 
 /// How many JSON values the conversation has, and how many bytes of text.
 fn input_size(messages: &[Message], options: &RenderOptions) -> (usize, usize) {
-    let extras = messages.iter().flat_map(|message| std::iter::once(&message.content).chain(message.extra.values()));
+    let extras = messages.iter().flat_map(|message| message.content.iter().chain(message.extra.values()));
     let mut pending: Vec<&Json> = extras.chain(options.tools.iter().flatten()).chain(options.variables.values()).collect();
     let (mut nodes, mut bytes) = (messages.len(), 0);
     while let Some(value) = pending.pop() {
