@@ -104,10 +104,10 @@ pub struct Shape {
 }
 
 impl Default for Shape {
-    /// The embedded model: 3.0 M parameters.
+    /// The embedded model: 3.1 M parameters.
     fn default() -> Self {
         Self {
-            vocab_size: 1024,
+            vocab_size: 1536,
             hidden_size: 256,
             intermediate_size: 640,
             num_hidden_layers: 4,
@@ -202,7 +202,8 @@ pub fn train(options: &TrainOptions, watch: &mut dyn FnMut(Progress) -> ControlF
     while state.step < options.steps {
         let Some(batch) = batches.next().transpose()? else { break };
         tokens += batch.tokens;
-        let progress = step(&mut state, &batch, options, &device);
+        let progress;
+        (state, progress) = step(state, &batch, options, &device);
         if state.step % options.checkpoint_every == 0 || state.step == options.steps {
             state.held_out.push((state.step, mean_loss(&state.model, &held_out, &options.device)));
             state.save(options)?;
@@ -233,16 +234,17 @@ fn optimizer(options: &TrainOptions) -> ModuleOptimizer {
 }
 
 /// One step: forward, backward, update.
-fn step(state: &mut State, batch: &Batch, options: &TrainOptions, device: &Device) -> Progress {
+fn step(state: State, batch: &Batch, options: &TrainOptions, device: &Device) -> (State, Progress) {
     let start = Instant::now();
     let rate = learning_rate(options.learning_rate, options.warmup_steps, options.steps, state.step);
     let loss = loss(&state.model, batch, device);
     let value = f64::from(loss.clone().into_scalar::<f32>());
     let gradients = GradientsParams::from_grads(loss.backward(), &state.model);
-    state.update(rate, gradients);
+    let mut state = state.update(rate, gradients);
     state.training.push((state.step, value));
     let tokens_per_second = batch.tokens as f64 / start.elapsed().as_secs_f64();
-    Progress { step: state.step, steps: options.steps, loss: value, held_out: None, learning_rate: rate, tokens_per_second }
+    let progress = Progress { step: state.step, steps: options.steps, loss: value, held_out: None, learning_rate: rate, tokens_per_second };
+    (state, progress)
 }
 
 /// Mean cross-entropy of the learned tokens; the head is computed for no others.

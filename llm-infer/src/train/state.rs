@@ -40,9 +40,11 @@ impl State {
         self.held_out.last().map(|(_, loss)| *loss)
     }
 
-    pub fn update(&mut self, rate: f64, gradients: GradientsParams) {
-        self.model = self.optimizer.step(rate, self.model.clone(), gradients);
+    /// One update; the model is moved, so that its tensors are unique and change in place.
+    pub fn update(mut self, rate: f64, gradients: GradientsParams) -> Self {
+        self.model = self.optimizer.step(rate, self.model, gradients);
         self.step += 1;
+        self
     }
 
     /// Writes the checkpoint: the new one is complete before `state.json` names it, so that a crash leaves the old one valid.
