@@ -45,7 +45,8 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(path: &Path, bytes: &'a [u8]) -> Res
     serde_json::from_slice(bytes).map_err(|error| {
         let place = format!(" at line {} column {}", error.line(), error.column());
         let message = error.to_string();
-        let message = message.strip_suffix(&place).unwrap_or(&message);
+        // The message may quote a string of any length.
+        let message: String = message.strip_suffix(&place).unwrap_or(&message).chars().take(200).filter(|c| !c.is_control()).collect();
         Error::invalid(path, format!("JSON{place}"), message, "well-formed JSON of the right types")
     })
 }

@@ -29,7 +29,9 @@ impl NewFile {
     pub fn create(target: &Path) -> Result<Self> {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let temporary = target.with_file_name(format!(".{name}.{}.partial", std::process::id()));
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary);
+        // One that a killed process left; `create_new` then follows no link that someone else put there.
+        drop(std::fs::remove_file(&temporary));
+        let file = OpenOptions::new().write(true).create_new(true).open(&temporary);
         let file = file.map_err(|error| Error::io(&temporary, error))?;
         Ok(Self { file, temporary, target: target.to_owned() })
     }
