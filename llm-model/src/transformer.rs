@@ -55,8 +55,16 @@ impl<L: DecoderLayer> Transformer<L> {
     /// # Shapes
     /// - `tokens`: `[batch, seq]`; `[batch, seq, vocab]` out.
     pub fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        self.head(self.hidden(tokens))
+    }
+
+    /// What the last layer yields for every position of fresh sequences; training computes the head for some of them.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[batch, seq]`; `[batch, seq, hidden]` out.
+    pub fn hidden(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
         let [batch, seq] = tokens.dims();
-        self.forward_step(tokens, &vec![seq; batch], &LogitsAt::All, None)
+        self.layers(tokens, &vec![seq; batch], None)
     }
 
     /// Logits of the next `seq` tokens of each sequence; `cache` knows where they stand and keeps what they add.
@@ -66,7 +74,22 @@ impl<L: DecoderLayer> Transformer<L> {
     ///
     /// # Shapes
     /// - `tokens`: `[batch, seq]`; `[batch, positions, vocab]` out, with `positions` 0, 1 or `seq`.
-    pub fn forward_step(&self, tokens: Tensor<2, Int>, lengths: &[usize], at: &LogitsAt, mut cache: Option<&mut KvCache>) -> Tensor<3> {
+    pub fn forward_step(&self, tokens: Tensor<2, Int>, lengths: &[usize], at: &LogitsAt, cache: Option<&mut KvCache>) -> Tensor<3> {
+        let x = self.layers(tokens, lengths, cache);
+        let [batch, seq, hidden] = x.dims();
+        let x = match at {
+            LogitsAt::All => x,
+            LogitsAt::Last => x.slice([0..batch, seq - 1..seq, 0..hidden]),
+            LogitsAt::Each(positions) => {
+                let row = |(row, &at): (usize, &usize)| x.clone().slice([row..row + 1, at..at + 1, 0..hidden]);
+                Tensor::cat(positions.iter().enumerate().map(row).collect(), 0)
+            }
+            LogitsAt::None => return Tensor::zeros([batch, 0, 0], &x.device()),
+        };
+        self.head(x)
+    }
+
+    fn layers(&self, tokens: Tensor<2, Int>, lengths: &[usize], mut cache: Option<&mut KvCache>) -> Tensor<3> {
         let [batch, seq] = tokens.dims();
         let starts = cache.as_ref().map_or_else(|| vec![0; batch], |cache| cache.lengths().to_vec());
         if let Some(cache) = cache.as_deref_mut() {
@@ -81,25 +104,19 @@ impl<L: DecoderLayer> Transformer<L> {
         if let Some(cache) = cache {
             cache.advance(seq);
         }
-        self.logits(x, at)
+        x
     }
 
-    fn logits(&self, x: Tensor<3>, at: &LogitsAt) -> Tensor<3> {
-        let [batch, seq, hidden] = x.dims();
-        let x = match at {
-            LogitsAt::All => x,
-            LogitsAt::Last => x.slice([0..batch, seq - 1..seq, 0..hidden]),
-            LogitsAt::Each(positions) => {
-                let row = |(row, &at): (usize, &usize)| x.clone().slice([row..row + 1, at..at + 1, 0..hidden]);
-                Tensor::cat(positions.iter().enumerate().map(row).collect(), 0)
-            }
-            LogitsAt::None => return Tensor::zeros([batch, 0, 0], &x.device()),
-        };
+    /// Norm and head.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, positions, hidden]`; `[batch, positions, vocab]` out.
+    pub fn head(&self, x: Tensor<3>) -> Tensor<3> {
+        let [batch, positions, hidden] = x.dims();
         let x = self.norm.forward(x);
         match &self.lm_head {
             Some(head) => head.forward(x),
             None => {
-                let [_, positions, _] = x.dims();
                 let logits = project(x.reshape([batch * positions, hidden]), self.embed_tokens.weight.val());
                 let vocab = logits.dims()[1];
                 logits.reshape([batch, positions, vocab])

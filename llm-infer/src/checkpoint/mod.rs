@@ -1,1 +1,196 @@
-//! (in work)
+//! Checkpoints: the folders and files that models come in, read strictly and safely.
+//!
+//! [`Checkpoint::open`] finds the files and checks their headers; nothing is allocated on the word of a file that its size does not
+//! bear out. [`Checkpoint::load`] streams the tensors into a [`Transformer`], one by one. [`save`] writes the same format.
+
+mod convert;
+mod folder;
+mod generation_config;
+mod json;
+mod load;
+mod module;
+mod new_file;
+mod options;
+mod report;
+mod safetensors;
+mod save;
+mod sharded;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use llm_model::{DecoderLayer, ModelConfig, Transformer, arch};
+use serde_json::Value;
+
+pub use self::safetensors::Safetensors;
+pub use generation_config::GenerationConfig;
+pub(crate) use new_file::write_atomic;
+pub use options::{LoadOptions, Progress, SaveOptions, WeightDtype};
+pub use report::{CheckReport, Conversion, LoadReport};
+pub use sharded::ShardedSafetensors;
+pub use source::{TensorInfo, WeightSource};
+
+use crate::{Error, Result};
+
+/// A model on disk or in the binary: its configuration, and its weights by name.
+pub struct Checkpoint {
+    path: PathBuf,
+    folder: Option<PathBuf>,
+    config_path: PathBuf,
+    config: Value,
+    generation_config: GenerationConfig,
+    source: Box<dyn WeightSource>,
+}
+
+impl Checkpoint {
+    /// Opens a Hugging Face folder, or a `.safetensors` file beside its config.json; no tensor is read.
+    ///
+    /// # Errors
+    ///
+    /// Files that are missing, unreadable, no regular files, or malformed in any way; see [`Safetensors`] for what is checked.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let files = folder::Files::find(path)?;
+        let config_path = files.config();
+        if config_path.symlink_metadata().is_err() {
+            return Err(Error::invalid(path, "config.json", "nothing", "the model's configuration beside its weights")
+                .with_hint("give a folder as Hugging Face lays it out: config.json, tokenizer.json, model.safetensors"));
+        }
+        let config = json::read_object(&config_path)?;
+        let generation_path = files.generation_config();
+        let has_generation_config = generation_path.symlink_metadata().is_ok();
+        let generation_config = if has_generation_config { Some(json::read_object(&generation_path)?) } else { None };
+        Ok(Self {
+            path: path.to_owned(),
+            generation_config: GenerationConfig::from_json(&generation_path, generation_config.as_ref(), &config)?,
+            source: files.open_weights()?,
+            folder: Some(files.folder),
+            config_path,
+            config,
+        })
+    }
+
+    /// A checkpoint that is part of the binary, called `name` in messages.
+    ///
+    /// # Errors
+    ///
+    /// The same as for files.
+    pub fn from_bytes(name: &str, config: &str, generation_config: Option<&str>, safetensors: &'static [u8]) -> Result<Self> {
+        let path = Path::new(name);
+        let (config_path, generation_path) = (path.join("config.json"), path.join("generation_config.json"));
+        let config = json::parse_object(&config_path, config.as_bytes())?;
+        let generation_config = generation_config.map(|text| json::parse_object(&generation_path, text.as_bytes())).transpose()?;
+        Ok(Self {
+            path: path.to_owned(),
+            folder: None,
+            generation_config: GenerationConfig::from_json(&generation_path, generation_config.as_ref(), &config)?,
+            source: Box::new(Safetensors::from_bytes(path.join("model.safetensors"), safetensors)?),
+            config_path,
+            config,
+        })
+    }
+
+    /// The path it was opened by, or the name of an embedded one.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder that also has the tokenizer and the chat template; `None` for an embedded checkpoint.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    /// The content of config.json.
+    pub fn config(&self) -> &Value {
+        &self.config
+    }
+
+    /// The content of generation_config.json, completed from config.json.
+    pub fn generation_config(&self) -> &GenerationConfig {
+        &self.generation_config
+    }
+
+    /// All tensors of the weight files.
+    pub fn tensors(&self) -> &[TensorInfo] {
+        self.source.tensors()
+    }
+
+    /// The weights themselves.
+    pub fn source(&self) -> &dyn WeightSource {
+        &*self.source
+    }
+
+    /// The architecture that config.json describes.
+    ///
+    /// # Errors
+    ///
+    /// An unknown architecture (the known ones are listed), or a field that is missing or out of range.
+    pub fn model_config(&self) -> Result<ModelConfig> {
+        model_config(&self.config_path, &self.config)
+    }
+
+    /// Reads the weights into a model whose layers are `L`.
+    ///
+    /// # Errors
+    ///
+    /// A configuration that is not understood, tensors that are missing or misshapen, with `strict` unexpected ones, a dtype that the
+    /// device lacks, a file that changes meanwhile, and [`Error::Cancelled`].
+    pub fn load<L: DecoderLayer>(&self, options: &LoadOptions) -> Result<(Transformer<L>, LoadReport)> {
+        let config = self.model_config()?;
+        let model = config.init_with::<L>(&options.device);
+        load::fill(model, &*self.source, &self.path, &arch::tensor_name, &|name| is_no_weight(name, &config), options)
+    }
+
+    /// Reads every tensor and refuses the first NaN or infinity.
+    ///
+    /// # Errors
+    ///
+    /// The tensor and index of a value that is no finite number, unreadable files, and [`Error::Cancelled`].
+    pub fn check(&self, progress: Option<&dyn Fn(&Progress)>, cancel: Option<&AtomicBool>) -> Result<CheckReport> {
+        let tensors = self.tensors();
+        let total_bytes = tensors.iter().map(|info| info.bytes).sum();
+        let mut report = CheckReport { tensors: 0, values: 0, bytes: 0 };
+        for info in tensors {
+            options::require_uncancelled(cancel)?;
+            convert::require_finite(&self.source.read(&info.name)?, info)?;
+            report.tensors += 1;
+            report.values += info.elements();
+            report.bytes += info.bytes;
+            if let Some(progress) = progress {
+                let (total_tensors, bytes) = (tensors.len(), report.bytes);
+                progress(&Progress { tensor: &info.name, tensors: report.tensors, total_tensors, bytes, total_bytes });
+            }
+        }
+        Ok(report)
+    }
+}
+
+/// Writes `model` as `model.safetensors` and `config` as `config.json` into `folder`, which transformers can load too.
+///
+/// # Errors
+///
+/// A `config` that does not describe the model's architecture, files that exist already (unless `overwrite`), a value that the
+/// dtype cannot hold, a disk that is full or read-only, and [`Error::Cancelled`]; the old files then stay as they are.
+pub fn save<L: DecoderLayer>(model: &Transformer<L>, config: &Value, folder: impl AsRef<Path>, options: &SaveOptions) -> Result<()> {
+    let folder = folder.as_ref();
+    model_config(&folder.join("config.json"), config)?;
+    save::save_module(model, &arch::tensor_name, config, folder, options)
+}
+
+fn model_config(path: &Path, config: &Value) -> Result<ModelConfig> {
+    ModelConfig::from_json(config).map_err(|error| Error::Invalid {
+        path: path.to_owned(),
+        field: error.field,
+        got: error.got,
+        expected: error.expected,
+        hint: error.hint,
+    })
+}
+
+/// Tensors that older checkpoints store although they are computed, or tied to another.
+fn is_no_weight(name: &str, config: &ModelConfig) -> bool {
+    name.ends_with("rotary_emb.inv_freq") || (config.tie_word_embeddings && name == "lm_head.weight")
+}

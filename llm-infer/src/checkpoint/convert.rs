@@ -1,0 +1,99 @@
+//! From the stored dtype to the model's, and the search for values that are not numbers.
+
+use burn::tensor::{DType, TensorData, bf16, f16};
+
+use super::source::TensorInfo;
+use crate::{Error, Result};
+
+/// `data` as `target`; a finite value that `target` cannot hold is refused, not turned into infinity.
+pub(super) fn convert(data: TensorData, target: DType, info: &TensorInfo) -> Result<TensorData> {
+    if data.dtype() == target {
+        return Ok(data);
+    }
+    if let Some((index, value)) = first(&data, |value| value.is_finite() && value.abs() >= overflow(target)) {
+        let expected = format!("a value that {} can hold", target.name());
+        return Err(Error::invalid(&info.file, place(info, index), format!("`{value:e}`"), expected)
+            .with_hint("load with `--dtype f32` or `--dtype bf16`"));
+    }
+    data.try_cast(target)
+        .map_err(|error| Error::invalid(&info.file, format!("tensor `{}`", info.name), error, format!("data of dtype {}", target.name())))
+}
+
+/// Refuses the first NaN or infinity of `data`, naming tensor and index.
+pub(super) fn require_finite(data: &TensorData, info: &TensorInfo) -> Result<()> {
+    match first(data, |value| !value.is_finite()) {
+        Some((index, value)) => Err(Error::invalid(&info.file, place(info, index), format!("`{value}`"), "a finite number")
+            .with_hint("the file is damaged; fetch it again")),
+        None => Ok(()),
+    }
+}
+
+/// The least magnitude that rounds to infinity in `target`.
+fn overflow(target: DType) -> f64 {
+    match target {
+        DType::F16 => 65520.0,
+        DType::BF16 => f64::from(f32::from_bits(0x7F7F_8000)),
+        DType::F32 => f64::from(f32::MAX) * (1.0 + f64::EPSILON),
+        _ => f64::INFINITY,
+    }
+}
+
+/// Position and value of the first float that `found` picks; integers are never picked.
+fn first(data: &TensorData, found: impl Fn(f64) -> bool) -> Option<(usize, f64)> {
+    fn scan<T: Copy>(values: &[T], widen: impl Fn(T) -> f64, found: impl Fn(f64) -> bool) -> Option<(usize, f64)> {
+        let index = values.iter().position(|value| found(widen(*value)))?;
+        Some((index, widen(values[index])))
+    }
+    match data.dtype() {
+        DType::F64 => scan(data.as_slice::<f64>().ok()?, |value| value, found),
+        DType::F32 => scan(data.as_slice::<f32>().ok()?, f64::from, found),
+        DType::F16 => scan(data.as_slice::<f16>().ok()?, f64::from, found),
+        DType::BF16 => scan(data.as_slice::<bf16>().ok()?, f64::from, found),
+        _ => None,
+    }
+}
+
+/// `` tensor `name` at [2, 5] `` for the flat position `index`.
+fn place(info: &TensorInfo, mut index: usize) -> String {
+    let mut position = vec![0; info.shape.len()];
+    for (at, dim) in position.iter_mut().zip(&info.shape).rev() {
+        *at = index % dim;
+        index /= dim;
+    }
+    format!("tensor `{}` at {position:?}", info.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn info(shape: &[usize]) -> TensorInfo {
+        TensorInfo { name: "w".to_owned(), dtype: DType::F32, shape: shape.to_vec(), bytes: 0, file: Path::new("m").into() }
+    }
+
+    #[test]
+    fn halves_hold_what_they_can() {
+        let data = TensorData::new(vec![1.0f32, -65519.0], [2]);
+        let half = convert(data, DType::F16, &info(&[2])).unwrap();
+        assert_eq!(half.as_slice::<f16>().unwrap(), [f16::from_f32(1.0), f16::MIN]);
+        let error = convert(TensorData::new(vec![0.0f32, 1.0, 70000.0, 0.0], [2, 2]), DType::F16, &info(&[2, 2])).unwrap_err();
+        assert_eq!(error.to_string(), "m: tensor `w` at [1, 0]: got `7e4`, expected a value that f16 can hold");
+        let largest = TensorData::new(vec![f32::MAX], [1]);
+        assert!(convert(largest.clone(), DType::BF16, &info(&[1])).is_err());
+        assert!(convert(TensorData::new(vec![f64::from(f32::MAX)], [1]), DType::F32, &info(&[1])).is_ok());
+        assert!(convert(TensorData::new(vec![1e39f64], [1]), DType::F32, &info(&[1])).is_err());
+        assert!(convert(TensorData::new(vec![f32::NAN], [1]), DType::BF16, &info(&[1])).is_ok());
+    }
+
+    #[test]
+    fn the_first_infinity_is_named() {
+        let data = TensorData::new(vec![0.0f32, 1.0, 2.0, 3.0, f32::NEG_INFINITY, f32::NAN], [2, 3]);
+        assert_eq!(
+            require_finite(&data, &info(&[2, 3])).unwrap_err().to_string(),
+            "m: tensor `w` at [1, 1]: got `-inf`, expected a finite number"
+        );
+        assert!(require_finite(&TensorData::new(vec![1i32], [1]), &info(&[1])).is_ok());
+    }
+}

@@ -1,0 +1,77 @@
+//! What lies where in a Hugging Face folder.
+
+use std::path::{Path, PathBuf};
+
+use super::safetensors::Safetensors;
+use super::sharded::ShardedSafetensors;
+use super::source::WeightSource;
+use crate::{Error, Result};
+
+/// The files of a checkpoint.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Files {
+    /// The folder that has config.json, tokenizer.json and the rest.
+    pub folder: PathBuf,
+    /// One `.safetensors` file, or the index of several.
+    pub weights: PathBuf,
+}
+
+impl Files {
+    /// Finds the files of the folder, or of the single weight file, at `path`.
+    pub fn find(path: &Path) -> Result<Self> {
+        let metadata = std::fs::metadata(path).map_err(|error| Error::io(path, error))?;
+        if metadata.is_dir() {
+            return Ok(Self { folder: path.to_owned(), weights: find_weights(path)? });
+        }
+        if !metadata.is_file() {
+            return Err(Error::invalid(path, "file type", "a pipe or device", "a folder or a `.safetensors` file"));
+        }
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        Ok(Self { folder: folder.to_owned(), weights: path.to_owned() })
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.folder.join("config.json")
+    }
+
+    pub fn generation_config(&self) -> PathBuf {
+        self.folder.join("generation_config.json")
+    }
+
+    /// Opens the weights and checks their headers.
+    pub fn open_weights(&self) -> Result<Box<dyn WeightSource>> {
+        let is_index = self.weights.extension().is_some_and(|extension| extension == "json");
+        Ok(if is_index { Box::new(ShardedSafetensors::open(&self.weights)?) } else { Box::new(Safetensors::open(&self.weights)?) })
+    }
+}
+
+/// `model.safetensors`, else its index, else the only `.safetensors` file there is.
+fn find_weights(folder: &Path) -> Result<PathBuf> {
+    for name in ["model.safetensors", "model.safetensors.index.json"] {
+        let path = folder.join(name);
+        if path.symlink_metadata().is_ok() {
+            return Ok(path);
+        }
+    }
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|error| Error::io(folder, error))? {
+        names.push(PathBuf::from(entry.map_err(|error| Error::io(folder, error))?.file_name()));
+    }
+    names.sort();
+    let with_extension = |extension: &str| names.iter().filter(|name| name.extension().is_some_and(|e| e == extension)).collect::<Vec<_>>();
+    if let [only] = with_extension("safetensors")[..] {
+        return Ok(folder.join(only));
+    }
+    let hint = match () {
+        () if !with_extension("safetensors").is_empty() => "name one of the `.safetensors` files, or add the index",
+        () if !with_extension("gguf").is_empty() => "the folder has a GGUF file, which is not read yet; use safetensors",
+        () if !with_extension("bin").is_empty() || !with_extension("pth").is_empty() => {
+            "the folder has PyTorch weights; convert them to safetensors"
+        }
+        () => "give a folder as Hugging Face lays it out: config.json, tokenizer.json, model.safetensors",
+    };
+    Err(Error::invalid(folder, "weights", "none", "`model.safetensors` or `model.safetensors.index.json`").with_hint(hint))
+}

@@ -1,0 +1,209 @@
+//! Weights into a module, one tensor at a time.
+//!
+//! Names, shapes and kinds are compared first, so a checkpoint that does not fit is refused before any data is read. Then each
+//! tensor is read, converted, put on its device, and its host copy dropped: the peak is the model in its dtype plus one tensor.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::time::Instant;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+
+use super::convert::convert;
+use super::module::{ModulePath, Parameter, parameters};
+use super::options::{LoadOptions, Progress, WeightDtype, require_uncancelled};
+use super::report::{LoadReport, Mismatch};
+use super::source::{TensorInfo, WeightSource};
+use crate::{Error, Result};
+
+/// Uploads wait for the device after this many bytes, so that its queue never holds the model a second time.
+const SYNC_BYTES: usize = 64 << 20;
+
+/// Replaces every parameter of `module` by the tensor that `name_of` its path names; `path` is named in messages.
+pub(super) fn fill<M: Module>(
+    module: M,
+    source: &dyn WeightSource,
+    path: &Path,
+    name_of: &dyn Fn(&str) -> String,
+    ignored: &dyn Fn(&str) -> bool,
+    options: &LoadOptions,
+) -> Result<(M, LoadReport)> {
+    let start = Instant::now();
+    let plan = Plan::new(&parameters(&module), source, path, name_of, ignored, options.strict)?;
+    let dtype = matrix_dtype(plan.wanted.values(), options)?;
+    let report = LoadReport {
+        tensors: 0,
+        parameters: 0,
+        bytes_read: 0,
+        bytes: 0,
+        dtype,
+        converted: Vec::new(),
+        unexpected: plan.unexpected,
+        ignored: plan.ignored,
+        seconds: 0.0,
+    };
+    let total_bytes = plan.wanted.values().map(|info| info.bytes).sum();
+    let path = ModulePath::default();
+    let mut loader = Loader { source, wanted: plan.wanted, total_bytes, unsynced: 0, options, path, report, failure: None };
+    let module = module.map(&mut loader);
+    if let Some(error) = loader.failure {
+        return Err(error);
+    }
+    sync(&options.device)?;
+    Ok((module, LoadReport { seconds: start.elapsed().as_secs_f64(), ..loader.report }))
+}
+
+/// What to read, by the module's paths, and what to leave.
+struct Plan<'a> {
+    wanted: HashMap<String, &'a TensorInfo>,
+    unexpected: Vec<String>,
+    ignored: Vec<String>,
+}
+
+impl<'a> Plan<'a> {
+    fn new(
+        parameters: &[Parameter],
+        source: &'a dyn WeightSource,
+        path: &Path,
+        name_of: &dyn Fn(&str) -> String,
+        is_ignored: &dyn Fn(&str) -> bool,
+        strict: bool,
+    ) -> Result<Self> {
+        let stored: HashMap<&str, &TensorInfo> = source.tensors().iter().map(|info| (info.name.as_str(), info)).collect();
+        let mut mismatch = Mismatch::default();
+        let mut wanted = HashMap::with_capacity(parameters.len());
+        let mut used = HashSet::with_capacity(parameters.len());
+        for parameter in parameters {
+            let name = name_of(&parameter.path);
+            match stored.get(name.as_str()) {
+                None => mismatch.missing.push(format!("`{name}`")),
+                Some(info) if info.shape == parameter.shape && info.dtype.is_float() == parameter.float => {
+                    wanted.insert(parameter.path.clone(), *info);
+                }
+                Some(info) => mismatch.misshapen.push(difference(info, parameter)),
+            }
+            used.insert(name);
+        }
+        let rest = source.tensors().iter().map(|info| &info.name).filter(|name| !used.contains(*name)).cloned();
+        let (ignored, unexpected): (Vec<_>, Vec<_>) = rest.partition(|name| is_ignored(name));
+        if strict {
+            mismatch.unexpected = unexpected.iter().map(|name| format!("`{name}`")).collect();
+        }
+        if mismatch.is_empty() {
+            return Ok(Self { wanted, unexpected, ignored });
+        }
+        let hint = if mismatch.missing.is_empty() && mismatch.misshapen.is_empty() {
+            "without `--strict` they are reported and left out"
+        } else {
+            "config.json and the weights do not belong together, or the download is incomplete"
+        };
+        Err(Error::Tensors { path: path.to_owned(), report: mismatch.to_string(), hint: Some(hint.to_owned()) })
+    }
+}
+
+fn difference(info: &TensorInfo, parameter: &Parameter) -> String {
+    if info.shape == parameter.shape {
+        let expected = if parameter.float { "floats" } else { "integers" };
+        return format!("`{}` (got {}, expected {expected})", info.name, info.dtype.name());
+    }
+    format!("`{}` (got {:?}, expected {:?})", info.name, info.shape, parameter.shape)
+}
+
+/// The dtype that all matrices get, so that no two of them differ.
+fn matrix_dtype<'a>(wanted: impl Iterator<Item = &'a &'a TensorInfo> + Clone, options: &LoadOptions) -> Result<DType> {
+    let asked = match options.dtype {
+        WeightDtype::F32 => DType::F32,
+        WeightDtype::F16 => DType::F16,
+        WeightDtype::Bf16 => DType::BF16,
+        WeightDtype::Auto => {
+            let matrices = wanted.filter(|info| info.shape.len() > 1);
+            let bytes = |dtype| matrices.clone().filter(|info| info.dtype == dtype).map(|info| info.bytes).sum::<u64>();
+            let half = if bytes(DType::F16) > bytes(DType::BF16) { DType::F16 } else { DType::BF16 };
+            let mostly_half = bytes(half) > bytes(DType::F32) + bytes(DType::F64);
+            return Ok(if mostly_half && options.device.supports_dtype(half) { half } else { DType::F32 });
+        }
+    };
+    if options.device.supports_dtype(asked) {
+        return Ok(asked);
+    }
+    let message = format!("it does not compute in `{}`", options.dtype);
+    Err(Error::Device { device: format!("{:?}", options.device), message, hint: Some("use `--dtype auto` or `--dtype f32`".to_owned()) })
+}
+
+/// Puts the planned tensors where the module's parameters are.
+struct Loader<'a> {
+    source: &'a dyn WeightSource,
+    wanted: HashMap<String, &'a TensorInfo>,
+    total_bytes: u64,
+    unsynced: usize,
+    options: &'a LoadOptions<'a>,
+    path: ModulePath,
+    report: LoadReport,
+    failure: Option<Error>,
+}
+
+impl<'a> Loader<'a> {
+    /// The next tensor in the dtype it shall have; `None` once anything failed.
+    fn next(&mut self, device: &Device) -> Option<TensorData> {
+        if self.failure.is_some() {
+            return None;
+        }
+        let info = self.wanted.remove(&self.path.join())?;
+        self.read(info, device).map_err(|error| self.failure = Some(error)).ok()
+    }
+
+    fn read(&mut self, info: &'a TensorInfo, device: &Device) -> Result<TensorData> {
+        require_uncancelled(self.options.cancel)?;
+        let target = match info.shape.len() {
+            _ if !info.dtype.is_float() => info.dtype,
+            0 | 1 => DType::F32,
+            _ => self.report.dtype,
+        };
+        let data = convert(self.source.read(&info.name)?, target, info)?;
+        self.unsynced += data.as_bytes().len();
+        if self.unsynced > SYNC_BYTES {
+            sync(device)?;
+            self.unsynced = 0;
+        }
+        self.report.count(info.elements(), info.dtype, target);
+        if let Some(progress) = self.options.progress {
+            let LoadReport { tensors, bytes_read, .. } = self.report;
+            let total_tensors = tensors + self.wanted.len();
+            progress(&Progress { tensor: &info.name, tensors, total_tensors, bytes: bytes_read, total_bytes: self.total_bytes });
+        }
+        Ok(data)
+    }
+}
+
+impl ModuleMapper for Loader<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, container: &str) {
+        self.path.exit(container);
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let device = param.lazy_device();
+        let Some(data) = self.next(&device) else { return param };
+        let dtype = data.dtype();
+        let tensor = device.memory_persistent_allocations(data, |data| Tensor::from_data(data, (&device, dtype)));
+        let id = param.id;
+        param.transform_for_load(tensor, id)
+    }
+
+    fn map_int<const D: usize>(&mut self, param: Param<Tensor<D, Int>>) -> Param<Tensor<D, Int>> {
+        let device = param.lazy_device();
+        let Some(data) = self.next(&device) else { return param };
+        let dtype = data.dtype();
+        let tensor = device.memory_persistent_allocations(data, |data| Tensor::from_data(data, (&device, dtype)));
+        let id = param.id;
+        param.transform_for_load(tensor, id)
+    }
+}
+
+fn sync(device: &Device) -> Result<()> {
+    device.sync().map_err(|error| Error::Device { device: format!("{device:?}"), message: error.to_string(), hint: None })
+}

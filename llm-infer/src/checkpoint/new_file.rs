@@ -1,0 +1,60 @@
+//! Files that appear whole or not at all: written beside their place, flushed to the disk, then renamed.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// Writes `bytes` to `path`, replacing what is there only once they are safely on the disk.
+///
+/// # Errors
+///
+/// [`Error::Io`]; an old file is then as it was.
+pub(crate) fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+    let file = NewFile::create(path.as_ref())?;
+    file.write(|file| file.write_all(bytes))?;
+    file.finish()
+}
+
+/// A file under a temporary name beside its target; removed again unless it is finished.
+pub(super) struct NewFile {
+    file: File,
+    temporary: PathBuf,
+    target: PathBuf,
+}
+
+impl NewFile {
+    /// Starts a file that will become `target`.
+    pub fn create(target: &Path) -> Result<Self> {
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let temporary = target.with_file_name(format!(".{name}.{}.partial", std::process::id()));
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary);
+        let file = file.map_err(|error| Error::io(&temporary, error))?;
+        Ok(Self { file, temporary, target: target.to_owned() })
+    }
+
+    /// Writes to it; a failure names the target.
+    pub fn write(&self, write: impl FnOnce(&mut &File) -> io::Result<()>) -> Result<()> {
+        write(&mut &self.file).map_err(|error| Error::io(&self.target, error))
+    }
+
+    /// Flushes to the disk and takes the target's name.
+    pub fn finish(self) -> Result<()> {
+        self.write(|file| file.sync_all())?;
+        std::fs::rename(&self.temporary, &self.target).map_err(|error| Error::io(&self.target, error))?;
+        // The rename itself is durable once the folder is; a system that cannot flush folders has done what it can.
+        #[cfg(unix)]
+        if let Some(folder) = self.target.parent().and_then(|folder| File::open(folder).ok()) {
+            drop(folder.sync_all());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        // After `finish` nothing has this name.
+        drop(std::fs::remove_file(&self.temporary));
+    }
+}

@@ -1,0 +1,113 @@
+//! What a load did, and what kept it from happening.
+
+use std::fmt;
+
+use burn::tensor::DType;
+
+/// How many names a message lists before it only counts.
+const LISTED: usize = 10;
+
+/// What [`Checkpoint::load`](super::Checkpoint::load) read, converted and left out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadReport {
+    /// The tensors of the model.
+    pub tensors: usize,
+    /// The elements of all of them: the number of parameters.
+    pub parameters: usize,
+    /// The bytes that were read.
+    pub bytes_read: u64,
+    /// The bytes that the weights take in memory.
+    pub bytes: u64,
+    /// The dtype of the matrices; vectors (norms, biases) are always f32.
+    pub dtype: DType,
+    /// The conversions, from stored to loaded dtype.
+    pub converted: Vec<Conversion>,
+    /// Tensors in the files that the model has no place for.
+    pub unexpected: Vec<String>,
+    /// Tensors left out on purpose: what is computed, or tied to another.
+    pub ignored: Vec<String>,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+}
+
+/// Tensors whose dtype changed on the way into the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversion {
+    /// The stored dtype.
+    pub from: DType,
+    /// The dtype in memory.
+    pub to: DType,
+    /// How many tensors.
+    pub tensors: usize,
+}
+
+impl LoadReport {
+    /// Counts one tensor of dtype `from` that was loaded as `to`.
+    pub(super) fn count(&mut self, elements: usize, from: DType, to: DType) {
+        self.tensors += 1;
+        self.parameters += elements;
+        self.bytes_read += (elements * from.size()) as u64;
+        self.bytes += (elements * to.size()) as u64;
+        if from == to {
+            return;
+        }
+        match self.converted.iter_mut().find(|conversion| conversion.from == from && conversion.to == to) {
+            Some(conversion) => conversion.tensors += 1,
+            None => self.converted.push(Conversion { from, to, tensors: 1 }),
+        }
+    }
+}
+
+/// The result of [`Checkpoint::check`](super::Checkpoint::check): everything is a finite number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckReport {
+    /// The tensors that were read.
+    pub tensors: usize,
+    /// The values in them.
+    pub values: usize,
+    /// The bytes that were read.
+    pub bytes: u64,
+}
+
+/// How the names and shapes of a checkpoint and a model differ.
+#[derive(Debug, Default)]
+pub(super) struct Mismatch {
+    pub missing: Vec<String>,
+    pub misshapen: Vec<String>,
+    pub unexpected: Vec<String>,
+}
+
+impl Mismatch {
+    pub fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.misshapen.is_empty() && self.unexpected.is_empty()
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let kinds = [("missing", &self.missing), ("misshapen", &self.misshapen), ("unexpected", &self.unexpected)];
+        let mut separator = "";
+        for (kind, names) in kinds.into_iter().filter(|(_, names)| !names.is_empty()) {
+            let plural = if names.len() == 1 { "" } else { "s" };
+            write!(formatter, "{separator}{} {kind} tensor{plural}: {}", names.len(), names[..names.len().min(LISTED)].join(", "))?;
+            if names.len() > LISTED {
+                write!(formatter, " and {} more", names.len() - LISTED)?;
+            }
+            separator = "; ";
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mismatch_lists_ten_and_counts() {
+        let names = (0..12).map(|i| format!("`{i}`")).collect();
+        let mismatch = Mismatch { missing: names, unexpected: vec!["`x`".to_owned()], ..Default::default() };
+        let listed = "12 missing tensors: `0`, `1`, `2`, `3`, `4`, `5`, `6`, `7`, `8`, `9` and 2 more; 1 unexpected tensor: `x`";
+        assert_eq!(mismatch.to_string(), listed);
+    }
+}

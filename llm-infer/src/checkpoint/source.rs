@@ -1,0 +1,171 @@
+//! Where weights come from: the [`WeightSource`] trait, and bytes that are read in place and never mapped.
+//!
+//! A mapped file that another program truncates kills the process with SIGBUS; a file that is read can only fail, and says
+//! "changed while reading".
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use burn::tensor::{DType, TensorData};
+
+use crate::{Error, Result};
+
+/// What a weight file says about one tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// The name, as stored: `model.layers.0.self_attn.q_proj.weight`.
+    pub name: String,
+    /// The stored element type.
+    pub dtype: DType,
+    /// The dimensions, outermost first; empty for a scalar.
+    pub shape: Vec<usize>,
+    /// The stored size in bytes.
+    pub bytes: u64,
+    /// The file that holds it.
+    pub file: Arc<Path>,
+}
+
+impl TensorInfo {
+    /// The number of elements.
+    pub fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// A set of named tensors, read one at a time.
+pub trait WeightSource: Send + Sync {
+    /// All tensors, in the order in which they are stored.
+    fn tensors(&self) -> &[TensorInfo];
+
+    /// Reads the tensor `name` in its stored dtype.
+    ///
+    /// # Errors
+    ///
+    /// An unknown name, a file that cannot be read, and one that changed since it was opened.
+    fn read(&self, name: &str) -> Result<TensorData>;
+}
+
+/// Bytes with a name: an open file, or a part of the binary.
+#[derive(Debug)]
+pub(super) enum Blob {
+    File { file: File, path: Arc<Path>, stamp: Stamp },
+    Memory { name: Arc<Path>, bytes: &'static [u8] },
+}
+
+/// What tells one version of a file from the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stamp {
+    len: u64,
+    modified: Option<SystemTime>,
+}
+
+impl From<&Metadata> for Stamp {
+    fn from(metadata: &Metadata) -> Self {
+        Self { len: metadata.len(), modified: metadata.modified().ok() }
+    }
+}
+
+impl Blob {
+    /// Opens the regular file `path`; pipes and devices are refused before opening, which could hang.
+    pub fn open(path: &Path) -> Result<Self> {
+        let (file, metadata) = open_regular(path)?;
+        Ok(Self::File { file, path: path.into(), stamp: Stamp::from(&metadata) })
+    }
+
+    /// The bytes of an embedded file, called `name` in messages.
+    pub fn memory(name: &Path, bytes: &'static [u8]) -> Self {
+        Self::Memory { name: name.into(), bytes }
+    }
+
+    pub fn path(&self) -> &Arc<Path> {
+        match self {
+            Self::File { path, .. } => path,
+            Self::Memory { name, .. } => name,
+        }
+    }
+
+    /// The length in bytes when it was opened.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::File { stamp, .. } => stamp.len,
+            Self::Memory { bytes, .. } => bytes.len() as u64,
+        }
+    }
+
+    /// Fills `buffer` from `offset`, and fails where the file is no longer the one that was opened.
+    pub fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        match self {
+            Self::File { file, path, stamp } => {
+                unchanged(file, path, stamp)?;
+                read_file_at(file, offset, buffer).map_err(|error| match error.kind() {
+                    io::ErrorKind::UnexpectedEof => changed(path, "a shorter file"),
+                    _ => Error::io(path, error),
+                })?;
+                unchanged(file, path, stamp)
+            }
+            Self::Memory { name, bytes } => {
+                let start = usize::try_from(offset).ok();
+                let part = start.and_then(|start| bytes.get(start..start.checked_add(buffer.len())?));
+                let part = part.ok_or_else(|| Error::invalid(name, "data", format!("{} bytes", bytes.len()), "more"))?;
+                buffer.copy_from_slice(part);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Opens `path` where it is a regular file, or a link to one.
+pub(super) fn open_regular(path: &Path) -> Result<(File, Metadata)> {
+    let io_error = |error| Error::io(path, error);
+    require_regular(path, &std::fs::metadata(path).map_err(io_error)?)?;
+    let file = File::open(path).map_err(io_error)?;
+    let metadata = file.metadata().map_err(io_error)?;
+    require_regular(path, &metadata)?;
+    Ok((file, metadata))
+}
+
+fn require_regular(path: &Path, metadata: &Metadata) -> Result<()> {
+    if metadata.is_file() {
+        return Ok(());
+    }
+    let got = if metadata.is_dir() { "a directory" } else { "a pipe or device" };
+    Err(Error::invalid(path, "file type", got, "a regular file"))
+}
+
+fn unchanged(file: &File, path: &Path, stamp: &Stamp) -> Result<()> {
+    let now = Stamp::from(&file.metadata().map_err(|error| Error::io(path, error))?);
+    if now == *stamp {
+        return Ok(());
+    }
+    let got = if now.len == stamp.len { "a newer file".to_owned() } else { format!("`{}` bytes", now.len) };
+    Err(changed(path, &got))
+}
+
+fn changed(path: &Path, got: &str) -> Error {
+    Error::invalid(path, "changed while reading", got, "the file as it was opened")
+        .with_hint("another program writes to this file; wait until it is done")
+}
+
+#[cfg(unix)]
+fn read_file_at(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+}
+
+#[cfg(windows)]
+fn read_file_at(file: &File, mut offset: u64, mut buffer: &mut [u8]) -> io::Result<()> {
+    while !buffer.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, buffer, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                offset += read as u64;
+                buffer = &mut buffer[read..];
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
