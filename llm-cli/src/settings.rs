@@ -19,7 +19,7 @@ const MAX_TOKENS: usize = 1024;
 pub struct Setup {
     pub model: Model,
     context: usize,
-    kv_dtype: DType,
+    pub kv_dtype: DType,
 }
 
 impl Setup {

@@ -103,6 +103,11 @@ impl Progress {
         self.bar.set_position(done);
     }
 
+    /// Runs `print` with the bar out of the way.
+    pub fn suspend<R>(&self, print: impl FnOnce() -> R) -> R {
+        self.bar.suspend(print)
+    }
+
     /// Removes the bar from the screen; it does not come back.
     pub fn clear(&self) {
         self.bar.finish_and_clear();

@@ -10,6 +10,7 @@ use llm_model::{CausalLm, DecoderLayer, ModelConfig, RopeScaling, TransformerBlo
 use crate::chat::ChatTemplate;
 use crate::checkpoint::{self, Checkpoint, GenerationConfig, LoadReport, Progress, WeightDtype};
 use crate::device::DeviceInfo;
+use crate::sample::SamplingOptions;
 use crate::tokenizer::Tokenizer;
 use crate::{Error, Result, builtin};
 
@@ -130,6 +131,20 @@ impl Model {
         &self.inner.generation
     }
 
+    /// What those defaults say about sampling.
+    pub fn sampling(&self) -> SamplingOptions {
+        let given = self.generation();
+        SamplingOptions {
+            do_sample: given.do_sample,
+            temperature: given.temperature.map(|value| value as f32),
+            top_k: given.top_k.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
+            top_p: given.top_p.map(|value| value as f32),
+            min_p: given.min_p.map(|value| value as f32),
+            repetition_penalty: given.repetition_penalty.map(|value| value as f32),
+            ..SamplingOptions::default()
+        }
+    }
+
     /// Where it runs.
     pub fn device(&self) -> &DeviceInfo {
         &self.inner.device
@@ -147,7 +162,12 @@ impl Model {
 
     /// The type of keys and values unless told otherwise: f16, but f32 where the device has no other or exactness was asked for.
     pub fn kv_dtype(&self) -> DType {
-        if self.inner.exact || !self.inner.device.device.supports_dtype(DType::F16) { DType::F32 } else { DType::F16 }
+        Self::default_kv_dtype(&self.inner.device, if self.inner.exact { WeightDtype::F32 } else { WeightDtype::Auto })
+    }
+
+    /// As [`Model::kv_dtype`] of a model that is loaded on `device` as `dtype`.
+    pub fn default_kv_dtype(device: &DeviceInfo, dtype: WeightDtype) -> DType {
+        if dtype == WeightDtype::F32 || !device.device.supports_dtype(DType::F16) { DType::F32 } else { DType::F16 }
     }
 
     /// Whether keys of earlier positions stay valid when the sequence grows to `length`.

@@ -18,7 +18,7 @@ pub fn run(args: &TokenizeArgs, environment: &Environment, out: &mut dyn Write) 
 
 fn encode(tokenizer: &Tokenizer, text: &str, args: &TokenizeArgs, environment: &Environment, out: &mut dyn Write) -> anyhow::Result<()> {
     let ids = tokenizer.encode(text, !args.no_special)?;
-    let pieces: Vec<String> = ids.iter().map(|id| tokenizer.id_to_token(*id).unwrap_or_default()).collect();
+    let pieces = tokenizer.pieces(&ids);
     if environment.common.json {
         return print_json(&json!({"tokens": ids, "pieces": pieces}), out);
     }
@@ -30,10 +30,10 @@ fn encode(tokenizer: &Tokenizer, text: &str, args: &TokenizeArgs, environment: &
 
 fn decode(tokenizer: &Tokenizer, text: &str, args: &TokenizeArgs, environment: &Environment, out: &mut dyn Write) -> anyhow::Result<()> {
     let ids = parse_ids(text)?;
-    if let Some(id) = ids.iter().find(|id| tokenizer.id_to_token(**id).is_none()) {
+    if let Some(id) = ids.iter().find(|id| tokenizer.token(**id).is_none()) {
         return Err(Failure::usage(format!("id: got `{id}`, expected ids below {}", tokenizer.vocab_size())).into());
     }
-    let text = tokenizer.decode(&ids, args.no_special)?;
+    let text = tokenizer.decode(&ids, args.no_special);
     if environment.common.json {
         return print_json(&json!({"tokens": ids, "text": text}), out);
     }
