@@ -1,0 +1,521 @@
+//! The values of a template, with Python's equality, truth and spelling, as jinja2 has them.
+
+use super::text::Text;
+use minijinja::machinery::ast;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
+
+/// Why a rendering ended: the message of the template or of the engine.
+pub(super) type Eval<T> = Result<T, String>;
+
+/// How deep lists and dictionaries may nest, so that dropping and printing them cannot exhaust the stack.
+const MAX_NESTING: u16 = 200;
+
+/// What a rendering may still use: steps, and the bytes of any one text.
+///
+/// Every byte produced costs a fraction of a step, so that the steps bound the memory too.
+pub(super) struct Budget {
+    steps: Cell<u64>,
+    max_bytes: usize,
+}
+
+impl Budget {
+    const BYTES_PER_STEP: usize = 256;
+
+    /// A budget that grows with the size of the conversation: `nodes` JSON values of `bytes` bytes.
+    pub fn for_input(nodes: usize, bytes: usize) -> Self {
+        let steps = 300_000 + 3_000 * nodes as u64 + bytes as u64;
+        Self { steps: Cell::new(steps), max_bytes: (32 << 20) + 16 * bytes }
+    }
+
+    pub fn spend(&self, steps: usize) -> Eval<()> {
+        match self.steps.get().checked_sub(steps as u64) {
+            Some(left) => {
+                self.steps.set(left);
+                Ok(())
+            }
+            None => {
+                self.steps.set(0);
+                Err("the template does too much work for this conversation".into())
+            }
+        }
+    }
+
+    /// Accounts for a text of `bytes` bytes before it is made.
+    pub fn grow(&self, bytes: usize) -> Eval<()> {
+        self.check(bytes)?;
+        self.spend(1 + bytes / Self::BYTES_PER_STEP)
+    }
+
+    /// Whether a text may be as long as `bytes` bytes.
+    pub fn check(&self, bytes: usize) -> Eval<()> {
+        if bytes <= self.max_bytes { Ok(()) } else { Err(format!("the template makes a text of more than {} bytes", self.max_bytes)) }
+    }
+}
+
+/// The values that templates compute with.
+#[derive(Clone)]
+pub(super) enum Value<'t> {
+    /// jinja2's `Undefined`, with the message it raises when it is used.
+    Undefined(Rc<str>),
+    None,
+    Bool(bool),
+    Int(i128),
+    Float(f64),
+    Str(Rc<Text>),
+    List(Rc<List<'t>>),
+    Dict(Rc<Dict<'t>>),
+    Namespace(Rc<RefCell<HashMap<String, Value<'t>>>>),
+    Loop(Rc<Loop<'t>>),
+    Macro(Rc<Macro<'t>>),
+    Function(&'static str),
+    Method(Rc<(Value<'t>, String)>),
+    Joiner(Rc<(Value<'t>, Cell<bool>)>),
+    Cycler(Rc<(Rc<List<'t>>, Cell<usize>)>),
+}
+
+/// Python's kinds of sequence that differ in spelling or truth.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    List,
+    Tuple,
+    /// What lazy filters return: true even where empty, without a length.
+    Generator,
+}
+
+pub(super) struct List<'t> {
+    pub kind: Kind,
+    pub items: Vec<Value<'t>>,
+    nesting: u16,
+}
+
+/// An insertion-ordered dictionary.
+pub(super) struct Dict<'t> {
+    pub entries: Vec<(Value<'t>, Value<'t>)>,
+    index: HashMap<String, usize>,
+    nesting: u16,
+}
+
+/// The `loop` variable.
+pub(super) struct Loop<'t> {
+    pub items: Rc<List<'t>>,
+    pub index0: Cell<usize>,
+    pub depth0: usize,
+    pub last_changed: RefCell<Option<Vec<Value<'t>>>>,
+    pub recursive: Option<(&'t ast::ForLoop<'t>, Weak<Frame<'t>>)>,
+}
+
+/// A macro and the scope it was declared in.
+pub(super) struct Macro<'t> {
+    pub decl: &'t ast::Macro<'t>,
+    pub scope: Weak<Frame<'t>>,
+}
+
+/// The variables of one scope.
+pub(super) struct Frame<'t> {
+    pub vars: RefCell<HashMap<&'t str, Value<'t>>>,
+    pub parent: Option<Rc<Frame<'t>>>,
+}
+
+impl<'t> Frame<'t> {
+    pub fn new(parent: Option<Rc<Self>>) -> Rc<Self> {
+        Rc::new(Self { vars: RefCell::default(), parent })
+    }
+
+    pub fn set(&self, name: &'t str, value: Value<'t>) {
+        self.vars.borrow_mut().insert(name, value);
+    }
+
+    pub fn get(&self, name: &str) -> Option<Value<'t>> {
+        let mut frame = self;
+        loop {
+            if let Some(value) = frame.vars.borrow().get(name) {
+                return Some(value.clone());
+            }
+            frame = frame.parent.as_deref()?;
+        }
+    }
+}
+
+impl<'t> Dict<'t> {
+    pub fn get(&self, key: &Value<'t>) -> Option<&Value<'t>> {
+        let at = match key {
+            Value::Str(name) => self.index.get(name.as_str()).copied(),
+            _ => self.entries.iter().position(|(other, _)| same_key(other, key)),
+        };
+        at.map(|at| &self.entries[at].1)
+    }
+
+    pub fn get_str(&self, name: &str) -> Option<&Value<'t>> {
+        self.index.get(name).map(|at| &self.entries[*at].1)
+    }
+}
+
+/// Equality of dictionary keys: `1`, `1.0` and `true` are one key in Python.
+fn same_key(a: &Value<'_>, b: &Value<'_>) -> bool {
+    match (a, b) {
+        (Value::None, Value::None) => true,
+        (Value::Str(a), Value::Str(b)) => a.as_str() == b.as_str(),
+        (Value::List(a), Value::List(b)) => {
+            a.kind == b.kind && a.items.len() == b.items.len() && a.items.iter().zip(&b.items).all(|(a, b)| same_key(a, b))
+        }
+        _ => matches!((a.number(), b.number()), (Some(a), Some(b)) if a == b),
+    }
+}
+
+fn nested<'a, 't: 'a>(items: impl Iterator<Item = &'a Value<'t>>) -> Eval<u16> {
+    let deepest = items.map(Value::nesting).max().unwrap_or(0);
+    if deepest >= MAX_NESTING { Err(format!("values nest deeper than {MAX_NESTING} levels")) } else { Ok(deepest + 1) }
+}
+
+impl<'t> Value<'t> {
+    pub fn str(text: impl Into<String>) -> Self {
+        Self::Str(Rc::new(Text::template(text)))
+    }
+
+    pub fn text(text: Text) -> Self {
+        Self::Str(Rc::new(text))
+    }
+
+    pub fn undefined(message: impl Into<Rc<str>>) -> Self {
+        Self::Undefined(message.into())
+    }
+
+    /// # Errors
+    /// When the items nest too deep.
+    pub fn seq(kind: Kind, items: Vec<Self>) -> Eval<Self> {
+        Ok(Self::List(Rc::new(List { kind, nesting: nested(items.iter())?, items })))
+    }
+
+    pub fn list(items: Vec<Self>) -> Eval<Self> {
+        Self::seq(Kind::List, items)
+    }
+
+    /// A dictionary; a later entry of the same key replaces the value of the earlier one.
+    pub fn dict(pairs: Vec<(Self, Self)>) -> Eval<Self> {
+        let mut dict = Dict { entries: Vec::with_capacity(pairs.len()), index: HashMap::new(), nesting: 0 };
+        for (key, value) in pairs {
+            let at = match &key {
+                Self::Str(name) => dict.index.get(name.as_str()).copied(),
+                _ => dict.entries.iter().position(|(other, _)| same_key(other, &key)),
+            };
+            match (at, &key) {
+                (Some(at), _) => dict.entries[at].1 = value,
+                (None, Self::Str(name)) => {
+                    dict.index.insert(name.as_str().to_owned(), dict.entries.len());
+                    dict.entries.push((key, value));
+                }
+                (None, key) if !key.is_hashable() => return Err(format!("unhashable type: '{}'", key.type_name())),
+                (None, _) => dict.entries.push((key, value)),
+            }
+        }
+        dict.nesting = nested(dict.entries.iter().map(|(_, value)| value))?;
+        Ok(Self::Dict(Rc::new(dict)))
+    }
+
+    /// A JSON value in the hands of a template: every string of it, keys included, came from the user.
+    pub fn from_json(json: &serde_json::Value) -> Eval<Self> {
+        use serde_json::Value as Json;
+        Ok(match json {
+            Json::Null => Self::None,
+            Json::Bool(value) => Self::Bool(*value),
+            Json::Number(number) => match (number.as_i64(), number.as_u64()) {
+                (Some(int), _) => Self::Int(int.into()),
+                (_, Some(int)) => Self::Int(int.into()),
+                _ => Self::Float(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            Json::String(text) => Self::text(Text::user(text.as_str())),
+            Json::Array(items) => Self::list(items.iter().map(Self::from_json).collect::<Eval<_>>()?)?,
+            Json::Object(map) => {
+                let pairs = map.iter().map(|(key, value)| Ok((Self::text(Text::user(key.as_str())), Self::from_json(value)?)));
+                Self::dict(pairs.collect::<Eval<_>>()?)?
+            }
+        })
+    }
+
+    /// Whether Python lets this value be a key: tuples only of plain values, so that comparing keys stays cheap.
+    fn is_hashable(&self) -> bool {
+        match self {
+            Self::List(list) => list.kind == Kind::Tuple && list.items.iter().all(|item| !matches!(item, Self::List(_) | Self::Dict(_))),
+            Self::Dict(_) => false,
+            _ => true,
+        }
+    }
+
+    fn nesting(&self) -> u16 {
+        match self {
+            Self::List(list) => list.nesting,
+            Self::Dict(dict) => dict.nesting,
+            Self::Loop(state) => state.items.nesting,
+            // A namespace, or what may hold one, never goes into another container: it could contain itself.
+            Self::Namespace(_) => MAX_NESTING,
+            Self::Method(method) => method.0.nesting().max(1),
+            Self::Joiner(joiner) => joiner.0.nesting(),
+            Self::Cycler(cycler) => cycler.0.nesting,
+            _ => 0,
+        }
+    }
+
+    /// Whether this value may be stored in a namespace.
+    pub fn fits_namespace(&self) -> bool {
+        self.nesting() < MAX_NESTING
+    }
+
+    /// Python's `bool(value)`.
+    pub fn truth(&self) -> bool {
+        match self {
+            Self::Undefined(_) | Self::None => false,
+            Self::Bool(value) => *value,
+            Self::Int(value) => *value != 0,
+            Self::Float(value) => *value != 0.0,
+            Self::Str(text) => !text.is_empty(),
+            Self::List(list) => list.kind == Kind::Generator || !list.items.is_empty(),
+            Self::Dict(dict) => !dict.entries.is_empty(),
+            _ => true,
+        }
+    }
+
+    /// The name of the value's Python type, for messages.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Undefined(_) => "Undefined",
+            Self::None => "NoneType",
+            Self::Bool(_) => "bool",
+            Self::Int(_) => "int",
+            Self::Float(_) => "float",
+            Self::Str(_) => "str",
+            Self::List(list) => match list.kind {
+                Kind::List => "list",
+                Kind::Tuple => "tuple",
+                Kind::Generator => "generator",
+            },
+            Self::Dict(_) => "dict",
+            Self::Namespace(_) => "Namespace",
+            Self::Loop(_) => "LoopContext",
+            Self::Macro(_) => "Macro",
+            Self::Function(_) => "function",
+            Self::Method(_) => "builtin_function_or_method",
+            Self::Joiner(_) => "Joiner",
+            Self::Cycler(_) => "Cycler",
+        }
+    }
+
+    pub fn is_undefined(&self) -> bool {
+        matches!(self, Self::Undefined(_))
+    }
+
+    /// The value as a number for comparing: Python counts `True` as 1.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Self::Float(value) => Some(*value),
+            _ => self.int().map(|value| value as f64),
+        }
+    }
+
+    /// The value as an integer, where its type is `int` or `bool`.
+    pub fn int(&self) -> Option<i128> {
+        match self {
+            Self::Bool(value) => Some((*value).into()),
+            Self::Int(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    pub fn as_text(&self) -> Option<&Rc<Text>> {
+        match self {
+            Self::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What Python's `iter(value)` yields.
+    ///
+    /// # Errors
+    /// When the value is not iterable.
+    pub fn iterate(&self, budget: &Budget) -> Eval<Rc<List<'t>>> {
+        let items = match self {
+            Self::List(list) => return Ok(list.clone()),
+            Self::Loop(state) => return Ok(state.items.clone()),
+            Self::Undefined(_) => Vec::new(),
+            Self::Dict(dict) => dict.entries.iter().map(|(key, _)| key.clone()).collect(),
+            Self::Str(text) => {
+                budget.spend(text.len())?;
+                let chars = text.as_str().char_indices();
+                chars.map(|(at, c)| Self::text(text.slice(at..at + c.len_utf8()))).collect()
+            }
+            _ => return Err(format!("'{}' object is not iterable", self.type_name())),
+        };
+        budget.spend(items.len())?;
+        match Self::list(items)? {
+            Self::List(list) => Ok(list),
+            _ => Err("not a list".into()),
+        }
+    }
+
+    /// Python's `a == b`.
+    pub fn equals(&self, other: &Self, budget: &Budget) -> Eval<bool> {
+        budget.spend(1)?;
+        Ok(match (self, other) {
+            (Self::Undefined(_), Self::Undefined(_)) | (Self::None, Self::None) => true,
+            (Self::Str(a), Self::Str(b)) => a.as_str() == b.as_str(),
+            (Self::List(a), Self::List(b)) => {
+                if Rc::ptr_eq(a, b) {
+                    return Ok(true);
+                }
+                if a.kind != b.kind || a.items.len() != b.items.len() {
+                    return Ok(false);
+                }
+                for (a, b) in a.items.iter().zip(&b.items) {
+                    if !a.equals(b, budget)? {
+                        return Ok(false);
+                    }
+                }
+                true
+            }
+            (Self::Dict(a), Self::Dict(b)) => {
+                if Rc::ptr_eq(a, b) {
+                    return Ok(true);
+                }
+                if a.entries.len() != b.entries.len() {
+                    return Ok(false);
+                }
+                for (key, a) in &a.entries {
+                    match b.get(key) {
+                        Some(b) if a.equals(b, budget)? => {}
+                        _ => return Ok(false),
+                    }
+                }
+                true
+            }
+            (Self::Namespace(a), Self::Namespace(b)) => Rc::ptr_eq(a, b),
+            (Self::Macro(a), Self::Macro(b)) => Rc::ptr_eq(a, b),
+            (Self::Function(a), Self::Function(b)) => a == b,
+            _ => match (self.int(), other.int()) {
+                (Some(a), Some(b)) => a == b,
+                _ => matches!((self.number(), other.number()), (Some(a), Some(b)) if a == b),
+            },
+        })
+    }
+
+    /// Python's `str(value)`.
+    pub fn to_text(&self, budget: &Budget) -> Eval<Rc<Text>> {
+        Ok(match self {
+            Self::Str(text) => text.clone(),
+            Self::Undefined(_) => Rc::default(),
+            _ => {
+                let mut out = Text::default();
+                self.write_repr(&mut out, budget)?;
+                Rc::new(out)
+            }
+        })
+    }
+
+    /// Python's `repr(value)`.
+    pub fn write_repr(&self, out: &mut Text, budget: &Budget) -> Eval<()> {
+        budget.spend(1)?;
+        match self {
+            Self::Undefined(_) => out.push_str("Undefined", false),
+            Self::None => out.push_str("None", false),
+            Self::Bool(value) => out.push_str(if *value { "True" } else { "False" }, false),
+            Self::Int(value) => out.push_str(&value.to_string(), false),
+            Self::Float(value) => out.push_str(&float_repr(*value), false),
+            Self::Str(text) => {
+                budget.grow(text.len())?;
+                write_str_repr(text, out);
+            }
+            Self::List(list) => write_list_repr(list, out, budget)?,
+            Self::Dict(dict) => {
+                for (i, (key, value)) in dict.entries.iter().enumerate() {
+                    out.push_str(if i == 0 { "{" } else { ", " }, false);
+                    key.write_repr(out, budget)?;
+                    out.push_str(": ", false);
+                    value.write_repr(out, budget)?;
+                }
+                out.push_str(if dict.entries.is_empty() { "{}" } else { "}" }, false);
+            }
+            _ => out.push_str(&format!("<{}>", self.type_name()), false),
+        }
+        Ok(())
+    }
+}
+
+fn write_list_repr(list: &List<'_>, out: &mut Text, budget: &Budget) -> Eval<()> {
+    let (open, close) = match list.kind {
+        Kind::List => ("[", "]"),
+        Kind::Tuple if list.items.len() == 1 => ("(", ",)"),
+        Kind::Tuple => ("(", ")"),
+        Kind::Generator => {
+            out.push_str("<generator object>", false);
+            return Ok(());
+        }
+    };
+    out.push_str(open, false);
+    for (i, item) in list.items.iter().enumerate() {
+        if i > 0 {
+            out.push_str(", ", false);
+        }
+        item.write_repr(out, budget)?;
+    }
+    out.push_str(close, false);
+    Ok(())
+}
+
+/// Python quotes with `'` unless only `'` occurs in the text.
+fn write_str_repr(text: &Text, out: &mut Text) {
+    let quote = if text.as_str().contains('\'') && !text.as_str().contains('"') { '"' } else { '\'' };
+    out.push_char(quote, false);
+    for (at, c) in text.as_str().char_indices() {
+        let user = text.is_user(at);
+        match c {
+            '\n' => out.push_str("\\n", user),
+            '\r' => out.push_str("\\r", user),
+            '\t' => out.push_str("\\t", user),
+            '\\' => out.push_str("\\\\", user),
+            c if c == quote => out.push_str(&format!("\\{c}"), user),
+            c if c.is_control() && u32::from(c) < 0x100 => out.push_str(&format!("\\x{:02x}", u32::from(c)), user),
+            c => out.push_char(c, user),
+        }
+    }
+    out.push_char(quote, false);
+}
+
+/// Python's `repr(float)`: the shortest digits that read back, with an exponent below 1e-4 and from 1e16 on.
+pub(super) fn float_repr(value: f64) -> String {
+    if value.is_nan() {
+        return "nan".into();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "inf" } else { "-inf" }.into();
+    }
+    let scientific = format!("{value:e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if value != 0.0 && !(-4..16).contains(&exponent) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{mantissa}e{sign}{:02}", exponent.abs());
+    }
+    let plain = value.to_string();
+    if plain.contains('.') { plain } else { plain + ".0" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_are_spelled_as_python_does() {
+        let cases = [
+            (1.0, "1.0"),
+            (-0.0, "-0.0"),
+            (0.1, "0.1"),
+            (1e16, "1e+16"),
+            (1e15, "1000000000000000.0"),
+            (1.5e-5, "1.5e-05"),
+            (0.0001, "0.0001"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(float_repr(value), expected);
+        }
+    }
+}
