@@ -134,7 +134,7 @@ pub fn user_sampling(args: &SamplingArgs) -> llm_infer::Result<SamplingOptions> 
 
 /// The flags over the model's defaults over ours.
 pub fn generate_options(model: &Model, user: &SamplingOptions, args: &SamplingArgs, ui: &Ui) -> GenerateOptions {
-    let sampling = SamplingConfig::resolve(&model.sampling(), user);
+    let sampling = SamplingConfig::resolve(&model.generation().sampling(), user);
     let advised = model.generation().max_new_tokens.and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0);
     let max_tokens = args.max_tokens.or(advised).unwrap_or(MAX_TOKENS);
     ui.detail(&format!("sampling {}, at most {max_tokens} tokens", serde_json::json!(sampling)));

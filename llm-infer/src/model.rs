@@ -10,7 +10,6 @@ use llm_model::{CausalLm, DecoderLayer, ModelConfig, RopeScaling, TransformerBlo
 use crate::chat::ChatTemplate;
 use crate::checkpoint::{self, Checkpoint, GenerationConfig, LoadReport, Progress, WeightDtype};
 use crate::device::DeviceInfo;
-use crate::sample::SamplingOptions;
 use crate::tokenizer::Tokenizer;
 use crate::{Error, Result, builtin};
 
@@ -129,20 +128,6 @@ impl Model {
     /// The defaults that came with the model.
     pub fn generation(&self) -> &GenerationConfig {
         &self.inner.generation
-    }
-
-    /// What those defaults say about sampling.
-    pub fn sampling(&self) -> SamplingOptions {
-        let given = self.generation();
-        SamplingOptions {
-            do_sample: given.do_sample,
-            temperature: given.temperature.map(|value| value as f32),
-            top_k: given.top_k.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
-            top_p: given.top_p.map(|value| value as f32),
-            min_p: given.min_p.map(|value| value as f32),
-            repetition_penalty: given.repetition_penalty.map(|value| value as f32),
-            ..SamplingOptions::default()
-        }
     }
 
     /// Where it runs.
