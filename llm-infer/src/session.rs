@@ -30,7 +30,7 @@ pub struct Session {
 impl Session {
     /// An empty session with the model's own context length and type of keys and values.
     pub fn new(model: &Model) -> Self {
-        let context = model.config().max_position_embeddings;
+        let context = model.config().context_length();
         Self::with(model, context, model.kv_dtype())
     }
 

@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::{DecoderLayer, RopeConfig, Transformer, TransformerBlock};
+use crate::{DecoderLayer, RopeConfig, RopeScaling, Transformer, TransformerBlock};
 
 /// What is wrong with a `config.json`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,6 +96,14 @@ impl ModelConfig {
     /// A transformer of this shape with layers of type `L`.
     pub fn init_with<L: DecoderLayer>(&self, device: &Device) -> Transformer<L> {
         Transformer::new(self, device)
+    }
+
+    /// Positions that the model is good for: what it was trained for, and with dynamic scaling `factor` times that.
+    pub fn context_length(&self) -> usize {
+        match self.rope.scaling {
+            RopeScaling::Dynamic { factor, .. } => (self.max_position_embeddings as f64 * factor.max(1.0)) as usize,
+            _ => self.max_position_embeddings,
+        }
     }
 
     /// What layer `index` needs to know.

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::json::kind_of;
+use crate::sample::SamplingOptions;
 use crate::{Error, Result};
 
 /// The fields of `generation_config.json` that matter here, under their own names; `None` where the file does not say.
@@ -63,6 +64,19 @@ impl GenerationConfig {
             max_new_tokens: fields.count("max_new_tokens")?,
             max_length: fields.count("max_length")?,
         })
+    }
+
+    /// What the authors advise for sampling.
+    pub fn sampling(&self) -> SamplingOptions {
+        SamplingOptions {
+            do_sample: self.do_sample,
+            temperature: self.temperature.map(|x| x as f32),
+            top_k: self.top_k.map(|k| k as i64),
+            top_p: self.top_p.map(|x| x as f32),
+            min_p: self.min_p.map(|x| x as f32),
+            repetition_penalty: self.repetition_penalty.map(|x| x as f32),
+            ..SamplingOptions::default()
+        }
     }
 }
 

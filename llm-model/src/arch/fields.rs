@@ -9,6 +9,13 @@ const MAX_SIZE: u64 = 1 << 24;
 const MAX_LAYERS: usize = 4096;
 const MAX_POSITIONS: u64 = 1 << 32;
 
+/// What a family assumes where a key is not written.
+#[derive(Default)]
+pub(super) struct Defaults {
+    pub num_key_value_heads: Option<usize>,
+    pub head_dim: Option<usize>,
+}
+
 /// A JSON object whose values are read by key and type.
 pub(super) struct Fields<'a> {
     prefix: String,
@@ -114,14 +121,17 @@ impl<'a> Fields<'a> {
     }
 
     /// What the families have in common; biases, norms of heads and windows are left for each to set.
-    pub fn base(&self) -> Result<ModelConfig, ConfigError> {
+    ///
+    /// `absent` stands in where `num_key_value_heads` or `head_dim` are not written at all, as transformers' classes have it.
+    pub fn base(&self, absent: Defaults) -> Result<ModelConfig, ConfigError> {
         let hidden_size = self.size("hidden_size")?;
         let heads = self.size("num_attention_heads")?;
-        let kv_heads = self.size_or("num_key_value_heads", heads)?;
+        let default_kv_heads = absent.num_key_value_heads.filter(|_| !self.has("num_key_value_heads"));
+        let kv_heads = self.size_or("num_key_value_heads", default_kv_heads.unwrap_or(heads))?;
         if heads % kv_heads != 0 {
             return Err(self.wrong("num_key_value_heads", kv_heads, format!("a divisor of num_attention_heads = {heads}")));
         }
-        let head_dim = match self.whole("head_dim", MAX_SIZE)? {
+        let head_dim = match self.whole("head_dim", MAX_SIZE)?.or(absent.head_dim.filter(|_| !self.has("head_dim"))) {
             Some(dim) => dim,
             None if hidden_size % heads == 0 => hidden_size / heads,
             None => {

@@ -100,7 +100,21 @@ cpu_backend!(burn_ndarray::NdArray);
 impl<B: LlmBackend, C: CheckpointStrategy> LlmBackend for Autodiff<B, C> {}
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
-impl LlmBackend for burn_cubecl::CubeBackend {}
+impl LlmBackend for burn_cubecl::CubeBackend {
+    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear::cube(x, weight)
+    }
+
+    fn attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        starts: Vec<usize>,
+        options: AttentionOptions,
+    ) -> FloatTensor<Self> {
+        attention::cube(q, k, v, &starts, &options)
+    }
+}
 
 /// See [`LlmBackend::rms_norm`].
 ///

@@ -1,9 +1,15 @@
 //! `attention`: see [`super::LlmBackend::attention`].
 
 mod cpu;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod cube;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod kernel;
 mod options;
 mod reference;
 
 pub(super) use cpu::cpu;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+pub(super) use cube::cube;
 pub use options::AttentionOptions;
 pub(super) use reference::reference;

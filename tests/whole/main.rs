@@ -1,0 +1,7 @@
+//! One binary, so that Burn is linked once: `cargo test --release -p tests`.
+
+mod gradients;
+mod house;
+mod laws;
+mod parity;
+mod support;

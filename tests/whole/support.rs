@@ -1,0 +1,62 @@
+//! Fixtures, devices and greedy runs.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use llm_infer::checkpoint::WeightDtype;
+use llm_infer::device::{self, DeviceInfo};
+use llm_infer::generate::{GenerateOptions, Generation};
+use llm_infer::sample::SamplingConfig;
+use llm_infer::session::Session;
+use llm_infer::{Model, ModelOptions};
+
+/// The folders of `tests/fixtures` that hold a model, in order of name.
+pub fn fixtures() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let entries = std::fs::read_dir(root).expect("fixtures").map(|entry| entry.expect("entry").path());
+    let mut folders: Vec<_> = entries.filter(|path| path.join("expected.json").exists()).collect();
+    folders.sort();
+    assert!(folders.len() >= 8, "the fixtures are there");
+    folders
+}
+
+/// The fixture called `name`.
+pub fn fixture(name: &str) -> PathBuf {
+    fixtures().into_iter().find(|path| path.ends_with(name)).expect(name)
+}
+
+/// The model in `folder` in f32.
+pub fn load(folder: &Path, device: &DeviceInfo) -> Model {
+    let options = ModelOptions { dtype: WeightDtype::F32, ..ModelOptions::new(device.clone()) };
+    Model::load(&folder.to_string_lossy(), &options).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+}
+
+/// The CPU.
+pub fn cpu() -> DeviceInfo {
+    device::open(device::DeviceChoice::Flex).expect("cpu")
+}
+
+/// Every device; says so where no GPU, not even a software one, is there.
+pub fn devices() -> Vec<DeviceInfo> {
+    let all = device::list();
+    if !all.iter().any(|device| device.name.contains(':')) {
+        println!("skipped: no Vulkan, Metal or CUDA device on this machine");
+    }
+    all
+}
+
+/// Greedy generation of `count` tokens, end-of-sequence tokens ignored.
+pub fn greedy(count: usize) -> GenerateOptions {
+    let sampling = SamplingConfig { temperature: 0.0, ..SamplingConfig::default() };
+    GenerateOptions { ignore_eos: true, logprobs: Some(5), ..GenerateOptions::new(sampling, count) }
+}
+
+/// Runs `prompt` in a fresh session.
+pub fn run(model: &Model, prompt: &[u32], options: &GenerateOptions) -> Generation {
+    Session::new(model).generate(prompt, options, &mut |_| ControlFlow::Continue(())).expect("generation")
+}
+
+/// A list of ids from JSON.
+pub fn ids(json: &serde_json::Value) -> Vec<u32> {
+    json.as_array().expect("list").iter().map(|id| id.as_u64().expect("id") as u32).collect()
+}
