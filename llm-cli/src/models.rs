@@ -107,6 +107,7 @@ mod tests {
     #[test]
     fn f52_a_misspelt_model_names_the_nearest() {
         assert_eq!(nearest("biultin"), ["builtin"]);
-        assert_eq!(nearest("src/modles.rs"), ["src/models.rs"]);
+        let folder = env!("CARGO_MANIFEST_DIR");
+        assert_eq!(nearest(&format!("{folder}/Cargo.tmol")), [format!("{folder}/Cargo.toml")]);
     }
 }

@@ -10,7 +10,7 @@ use llm_infer::{DType, Error, Model, ModelOptions};
 use crate::args::{CommonArgs, KvType, ModelArgs, RunArgs, SamplingArgs};
 use crate::interrupt::Interrupt;
 use crate::models;
-use crate::ui::{Ui, Unit};
+use crate::ui::{Failure, Ui, Unit};
 
 /// The longest answer where neither the user nor the model says.
 const MAX_TOKENS: usize = 1024;
@@ -107,6 +107,19 @@ fn report_load(model: &Model, ui: &Ui) {
         let (count, first) = (report.unexpected.len(), report.unexpected.iter().take(10).cloned().collect::<Vec<_>>().join(", "));
         let more = if count > 10 { ", ..." } else { "" };
         ui.warning(&format!("{count} tensors that the model has no place for were left out: {first}{more} (`--strict` refuses them)"));
+    }
+}
+
+/// Refuses `--logprobs` where they could not be shown.
+///
+/// # Errors
+/// `--logprobs` without `--json`.
+pub fn require_json_for_logprobs(args: &SamplingArgs, common: &CommonArgs) -> Result<(), Failure> {
+    match args.logprobs {
+        Some(_) if !common.json => {
+            Err(Failure::usage("--logprobs: got no `--json`, expected both").with_hint("only the JSON object has room for them"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -19,7 +19,7 @@ pub mod stop;
 pub mod tokenizer;
 pub mod train;
 
-pub use error::{Error, ErrorKind, Result};
 pub use burn::tensor::DType;
+pub use error::{Error, ErrorKind, Result};
 pub use llm_model;
 pub use model::{Model, ModelOptions, open};

@@ -4,7 +4,7 @@
 //! shaped the answer, so that a resumed run can tell whether it is still the same work; a last line that was torn is made again.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Seek};
 use std::path::Path;
 
 use llm_infer::chat::Message;
@@ -121,8 +121,15 @@ fn requests(path: &Path, text: &str, lines: Vec<Line>, setup: &Setup, base: &Gen
         let options = line.over(base);
         options.sampling.validate().map_err(|error| Failure::usage(format!("{}: line {}: {error}", path.display(), number + 1)))?;
         let shaped_by = json!([
-            raw, setup.model.name(), setup.model.device().name, settings::dtype_name(setup.model.report().dtype), options.sampling,
-            options.max_tokens, options.stop, options.ignore_eos, options.logprobs,
+            raw,
+            setup.model.name(),
+            setup.model.device().name,
+            settings::dtype_name(setup.model.report().dtype),
+            options.sampling,
+            options.max_tokens,
+            options.stop,
+            options.ignore_eos,
+            options.logprobs,
         ]);
         Ok(Request { line, options, fingerprint: fingerprint(&shaped_by.to_string()) })
     });
@@ -162,8 +169,9 @@ fn resume(path: &Path, requests: &[Request]) -> anyhow::Result<(File, usize)> {
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let mut finished = 0;
     for line in text[..whole].split_inclusive(|byte| *byte == b'\n') {
-        let same = serde_json::from_slice::<Done>(line)
-            .is_ok_and(|done| done.index == finished && requests.get(finished).is_some_and(|request| request.fingerprint == done.input_hash));
+        let same = serde_json::from_slice::<Done>(line).is_ok_and(|done| {
+            done.index == finished && requests.get(finished).is_some_and(|request| request.fingerprint == done.input_hash)
+        });
         if !same {
             let got = format!("{}: line {}: got another input's answer, expected this one's", path.display(), finished + 1);
             let hint = "the input, the model or the flags changed since: choose another `--output-jsonl`, or delete the file";

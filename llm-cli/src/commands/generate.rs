@@ -18,6 +18,7 @@ pub fn run(args: &GenerateArgs, environment: &Environment, out: &mut dyn Write) 
     if let (Some(input), Some(output)) = (&args.input_jsonl, &args.output_jsonl) {
         return batch::run(input, output, args, &user, environment);
     }
+    settings::require_json_for_logprobs(&args.sampling, environment.common)?;
     let prompt = input::prompt(args.prompt.as_deref())?;
     let Environment { common, ui, interrupt } = *environment;
     let setup = Setup::load(&args.model, &args.run, common, ui, interrupt)?;

@@ -123,7 +123,13 @@ fn print(path: &str, parts: &Parts, check: Option<CheckReport>, out: &mut dyn Wr
     }
     writeln!(out)?;
     for (dtype, total) in &by_type {
-        writeln!(out, "{dtype:<5} {:>5} tensors {:>16} parameters {:>12}", total.tensors, grouped(total.parameters as u64), size(total.bytes))?;
+        writeln!(
+            out,
+            "{dtype:<5} {:>5} tensors {:>16} parameters {:>12}",
+            total.tensors,
+            grouped(total.parameters as u64),
+            size(total.bytes)
+        )?;
     }
     match check {
         Some(check) => writeln!(out, "\nchecked: all {} numbers of {} tensors are finite", grouped(check.values as u64), check.tensors),

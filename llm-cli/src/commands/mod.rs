@@ -8,6 +8,7 @@ mod devices;
 mod generate;
 mod inspect;
 mod tokenize;
+mod train;
 
 use std::io::Write;
 
@@ -36,6 +37,7 @@ pub fn run(cli: &Cli, ui: &Ui, interrupt: &Interrupt) -> anyhow::Result<()> {
         Command::Devices => devices::run(&environment, out),
         Command::Tokenize(args) => tokenize::run(args, &environment, out),
         Command::Bench(args) => bench::run(args, &environment, out),
+        Command::Train(args) => train::run(args, &environment, out),
     }
 }
 

@@ -15,13 +15,8 @@ use crate::ui::Unit;
 pub fn run(args: &BenchArgs, environment: &Environment, out: &mut dyn Write) -> anyhow::Result<()> {
     let Environment { common, ui, interrupt } = *environment;
     let (subject, kv_dtype) = subject(args, environment)?;
-    let options = BenchOptions {
-        prefill: args.prefill.clone(),
-        decode: args.decode.clone(),
-        depth: args.depth.clone(),
-        runs: args.runs,
-        kv_dtype,
-    };
+    let options =
+        BenchOptions { prefill: args.prefill.clone(), decode: args.decode.clone(), depth: args.depth.clone(), runs: args.runs, kv_dtype };
     let cases = fitting(&options, &subject, args, environment);
     let bar = ui.progress("measuring", Unit::Count);
     let total = 1 + cases.len() as u64;

@@ -21,6 +21,7 @@ use crate::{input, ui};
 pub fn run(args: &ChatArgs, environment: &Environment, out: &mut dyn Write) -> anyhow::Result<()> {
     let user = settings::user_sampling(&args.sampling)?;
     let Environment { common, ui, interrupt } = *environment;
+    settings::require_json_for_logprobs(&args.sampling, common)?;
     let piped = if ui::is_interactive() && !common.json { None } else { Some(input::prompt(None)?) };
     let setup = Setup::load(&args.model, &args.run, common, ui, interrupt)?;
     let options = settings::generate_options(&setup.model, &user, &args.sampling, ui);
