@@ -11,6 +11,7 @@ use crate::metrics::{Timings, Usage, per_second};
 use crate::model::Model;
 use crate::sample::{Sampler, SamplingConfig, TokenLogprob, logprobs};
 use crate::stop::StopStrings;
+use crate::tokenizer::StreamingDecoder;
 use crate::{Error, Result};
 
 /// Prompt tokens of one prefill pass.
@@ -167,7 +168,7 @@ struct Run<'a> {
     eos: &'a [u32],
     sampler: Sampler,
     stops: StopStrings,
-    decoder: crate::tokenizer::StreamingDecoder<'a>,
+    decoder: StreamingDecoder,
     /// Prompt and generated tokens.
     history: Vec<u32>,
     prompt: usize,
@@ -183,7 +184,7 @@ impl<'a> Run<'a> {
             eos: &model.generation().eos_token_id,
             sampler: Sampler::new(&options.sampling, model.config().vocab_size)?,
             stops: StopStrings::new(&options.stop)?,
-            decoder: model.tokenizer().stream(prompt),
+            decoder: model.tokenizer().streaming_decoder(true),
             history: prompt.to_vec(),
             prompt: prompt.len(),
             text: String::new(),

@@ -45,7 +45,7 @@ struct Inner {
     config: ModelConfig,
     lm: Box<dyn CausalLm>,
     tokenizer: Tokenizer,
-    template: Option<ChatTemplate>,
+    template: Result<ChatTemplate>,
     generation: GenerationConfig,
     device: DeviceInfo,
     report: LoadReport,
@@ -114,14 +114,14 @@ impl Model {
         &self.inner.tokenizer
     }
 
-    /// The chat template.
+    /// The chat template. One that is missing or broken is an error only here, as plain generation does without.
     ///
     /// # Errors
-    /// [`Error::Template`] where the model has none.
+    /// [`Error::Template`] where the model has none, or one that does not parse.
     pub fn template(&self) -> Result<&ChatTemplate> {
-        self.inner.template.as_ref().ok_or_else(|| Error::Template {
-            message: format!("`{}` has none", self.inner.name),
-            hint: Some("it is no chat model: use `llm generate --prompt …` without `--chat`".into()),
+        self.inner.template.as_ref().map_err(|error| match error {
+            Error::Template { message, hint } => Error::Template { message: message.clone(), hint: hint.clone() },
+            other => Error::Template { message: other.to_string(), hint: other.hint().map(str::to_owned) },
         })
     }
 
@@ -164,18 +164,18 @@ impl Model {
     }
 }
 
-/// Opens checkpoint, tokenizer and template of `path` without reading weights.
+/// Opens checkpoint, tokenizer and template of `path` without reading weights; the template may be absent.
 ///
 /// # Errors
 /// Whatever is wrong with the files.
-pub fn open(path: &str) -> Result<(Checkpoint, Tokenizer, Option<ChatTemplate>)> {
+pub fn open(path: &str) -> Result<(Checkpoint, Tokenizer, Result<ChatTemplate>)> {
     if path == builtin::NAME {
         return builtin::open();
     }
     let checkpoint = Checkpoint::open(path)?;
     let folder = checkpoint.folder().map_or_else(|| PathBuf::from(path), Path::to_owned);
     let tokenizer = Tokenizer::open(&folder)?;
-    let template = ChatTemplate::open(&folder)?;
+    let template = ChatTemplate::open(&folder);
     Ok((checkpoint, tokenizer, template))
 }
 

@@ -130,8 +130,8 @@ impl Session {
         let mut parts = vec![("tokens".to_owned(), safetensors::Dtype::U32, vec![self.tokens.len()], ids)];
         for (layer, pair) in self.cache.snapshot(0).into_iter().enumerate() {
             for (kind, data) in ["keys", "values"].into_iter().zip(pair) {
-                let dtype = if data.dtype == DType::F16 { safetensors::Dtype::F16 } else { safetensors::Dtype::F32 };
-                parts.push((format!("layers.{layer}.{kind}"), dtype, data.shape.to_vec(), data.bytes.to_vec()));
+                let dtype = if data.dtype() == DType::F16 { safetensors::Dtype::F16 } else { safetensors::Dtype::F32 };
+                parts.push((format!("layers.{layer}.{kind}"), dtype, data.shape().to_vec(), data.bytes().to_vec()));
             }
         }
         let views = parts.iter().map(|(name, dtype, shape, bytes)| {
@@ -162,11 +162,11 @@ impl Session {
             return Err(Error::invalid(path, "model", model, self.fingerprint()).with_hint("open it with the model it was saved with"));
         }
         let tokens = file.read("tokens")?;
-        let tokens: Vec<u32> = tokens.bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let tokens: Vec<u32> = tokens.bytes().chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         let layer = |layer: usize, kind| file.read(&format!("layers.{layer}.{kind}")).map(|data| converted(data, self.kv_dtype));
         let pairs = (0..self.model.config().num_hidden_layers).map(|index| Ok([layer(index, "keys")?, layer(index, "values")?]));
         let pairs = pairs.collect::<Result<Vec<_>>>()?;
-        let fits = tokens.len() <= self.context && pairs.first().is_some_and(|[keys, _]| keys.shape.get(1) == Some(&tokens.len()));
+        let fits = tokens.len() <= self.context && pairs.first().is_some_and(|[keys, _]| keys.shape().as_slice().get(1) == Some(&tokens.len()));
         if !fits || !self.cache.restore(0, pairs) {
             return Err(Error::invalid(path, "keys and values", "another shape", "those of this model and context"));
         }
@@ -182,5 +182,5 @@ impl Session {
 }
 
 fn converted(data: TensorData, dtype: DType) -> TensorData {
-    if data.dtype == dtype { data } else { data.convert_dtype(dtype) }
+    if data.dtype() == dtype { data } else { data.convert_dtype(dtype) }
 }

@@ -96,8 +96,8 @@ impl KvCache {
     /// Writes what [`KvCache::snapshot`] read into sequence `row`; `false`, and nothing changed, if a shape does not fit.
     pub fn restore(&mut self, row: usize, data: Vec<[TensorData; 2]>) -> bool {
         let Some(shape) = self.layers.first().and_then(LayerCache::shape) else { return false };
-        let length = data.first().map_or(0, |[keys, _]| keys.shape[1]);
-        let fits = |part: &TensorData| part.shape.as_slice() == [shape[1], length, shape[3]] && part.dtype == self.dtype;
+        let length = data.first().map_or(0, |[keys, _]| keys.shape()[1]);
+        let fits = |part: &TensorData| part.shape().as_slice() == [shape[1], length, shape[3]] && part.dtype() == self.dtype;
         if data.len() != self.layers.len() || !data.iter().flatten().all(fits) || row >= shape[0] {
             return false;
         }

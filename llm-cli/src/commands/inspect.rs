@@ -22,7 +22,7 @@ struct Parts {
     checkpoint: Checkpoint,
     config: ModelConfig,
     tokenizer: Result<Tokenizer, Error>,
-    template: Result<Option<ChatTemplate>, Error>,
+    template: Result<ChatTemplate, Error>,
 }
 
 /// Tensors of one type.
@@ -43,7 +43,7 @@ pub fn run(args: &InspectArgs, environment: &Environment, out: &mut dyn Write) -
 fn open(path: &str) -> llm_infer::Result<Parts> {
     let (checkpoint, tokenizer, template) = if path == builtin::NAME {
         let (checkpoint, tokenizer, template) = builtin::open()?;
-        (checkpoint, Ok(tokenizer), Ok(template))
+        (checkpoint, Ok(tokenizer), template)
     } else {
         let checkpoint = Checkpoint::open(path)?;
         let folder = checkpoint.folder().unwrap_or(Path::new(path)).to_owned();
@@ -87,7 +87,7 @@ fn as_json(path: &str, parts: &Parts, check: Option<CheckReport>) -> Value {
         "dtypes": by_type.iter().map(|(dtype, of_type)| (dtype.clone(), total(of_type))).collect::<serde_json::Map<_, _>>(),
         "tokenizer": tokenizer_json(parts),
         "eos_token_id": generation.eos_token_id,
-        "chat_template": matches!(parts.template, Ok(Some(_))),
+        "chat_template": parts.template.is_ok(),
         "tensors": tensors.collect::<Vec<_>>(),
     });
     if let Some(check) = check {
@@ -162,9 +162,8 @@ fn tokenizer_line(parts: &Parts) -> String {
 
 fn template_line(parts: &Parts) -> String {
     match &parts.template {
-        Ok(Some(_)) => "yes".into(),
-        Ok(None) => "none".into(),
-        Err(error) => format!("unusable: {error}"),
+        Ok(_) => "yes".into(),
+        Err(error) => format!("no: {error}"),
     }
 }
 

@@ -22,10 +22,10 @@ const WEIGHTS: &[u8] = include_bytes!("model.safetensors");
 ///
 /// # Errors
 /// None in a sound build; damaged files would be reported as those of a folder are.
-pub fn open() -> Result<(Checkpoint, Tokenizer, Option<ChatTemplate>)> {
+pub fn open() -> Result<(Checkpoint, Tokenizer, Result<ChatTemplate>)> {
     let checkpoint = Checkpoint::from_bytes(NAME, CONFIG, Some(GENERATION_CONFIG), WEIGHTS)?;
     let tokenizer = Tokenizer::from_bytes(Path::new(NAME), TOKENIZER, Some(TOKENIZER_CONFIG))?;
-    let template = ChatTemplate::from_config(Path::new(NAME), TOKENIZER_CONFIG)?;
+    let template = ChatTemplate::from_tokenizer_config(Path::new(NAME), TOKENIZER_CONFIG);
     Ok((checkpoint, tokenizer, template))
 }
 

@@ -75,6 +75,16 @@ fn origin_follows_every_transformation() {
 }
 
 #[test]
+fn absent_and_null_content_differ() {
+    let template = ChatTemplate::new("{{ messages[0].content is defined }}", None, None).unwrap();
+    for (json, expected) in [(r#"{"role": "user"}"#, "False"), (r#"{"role": "user", "content": null}"#, "True")] {
+        let message: Message = serde_json::from_str(json).unwrap();
+        assert_eq!(serde_json::to_string(&message).unwrap().replace(':', ": ").replace(',', ", "), json);
+        assert_eq!(template.render(&[message], &RenderOptions::default()).unwrap().text(), expected);
+    }
+}
+
+#[test]
 fn a_made_up_role_is_user_text() {
     let template = ChatTemplate::new("{{ '<|' + messages[0].role + '|>' }}", None, None).unwrap();
     let render = |role: &str| template.render(&[Message::new(role, "")], &RenderOptions::default()).unwrap();

@@ -1,8 +1,9 @@
 //! The `tojson` filter: Python's `json.dumps` with `ensure_ascii=False`, as transformers defines it.
 
 use super::render::{Args, Renderer};
+use super::repr::float_repr;
 use super::text::Text;
-use super::value::{Eval, Value, float_repr};
+use super::value::{Eval, Value};
 use std::rc::Rc;
 
 /// How `json.dumps` lays its output out.

@@ -207,7 +207,7 @@ fn str_method<'t>(ctx: &Renderer<'_>, text: &Rc<Text>, name: &str, args: &Args<'
             }
             join(ctx, text, &items.items)?
         }
-        "format" => super::filters::brace_format(ctx, text, args)?,
+        "format" => super::format::brace_format(ctx, text, args)?,
         "ljust" | "rjust" | "center" | "zfill" => pad(ctx, text, name, args)?,
         "isdigit" | "isdecimal" | "isnumeric" => all(char::is_numeric),
         "isalpha" => all(char::is_alphabetic),

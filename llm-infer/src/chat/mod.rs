@@ -8,16 +8,21 @@
 //! Steps, text sizes and nesting are bounded; a template reads no file and nothing but the variables it is given. The
 //! only state outside them is the clock of `strftime_now` (UTC).
 
+mod budget;
 mod clock;
 mod expr;
 #[cfg(test)]
 mod faults;
 mod filters;
+mod format;
 #[cfg(test)]
 mod golden;
 mod json;
+mod lists;
 mod methods;
+mod ops;
 mod render;
+mod repr;
 mod source;
 pub(crate) use source::token_content;
 mod tests;
@@ -25,13 +30,14 @@ mod text;
 mod value;
 
 use crate::{Error, Result};
+use budget::Budget;
 use minijinja::machinery::{Token, WhitespaceConfig, ast::Stmt, parse, tokenize};
 use render::Renderer;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use std::ops::Range;
 use text::Text;
-use value::{Budget, Eval, Frame, Value};
+use value::{Eval, Frame, Value};
 
 /// Roles that a template may build a control token of, as in `'<|' + role + '|>'`.
 const ROLES: [&str; 10] =
@@ -48,9 +54,9 @@ const MAX_TAG_TOKENS: usize = 4000;
 pub struct Message {
     /// Who speaks: `system`, `user`, `assistant`, `tool`, ...
     pub role: String,
-    /// A string, or a list of parts such as `{"type": "text", "text": ...}`.
-    #[serde(default)]
-    pub content: Json,
+    /// A string, or a list of parts such as `{"type": "text", "text": ...}`; absent and null differ for templates.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub content: Option<Json>,
     /// Everything else, as given: `tool_calls`, `tool_call_id`, `name`, `reasoning_content`, ...
     #[serde(flatten)]
     pub extra: Map<String, Json>,
@@ -59,8 +65,28 @@ pub struct Message {
 impl Message {
     /// A message of plain text.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
-        Self { role: role.into(), content: Json::String(content.into()), extra: Map::new() }
+        Self { role: role.into(), content: Some(Json::String(content.into())), extra: Map::new() }
     }
+
+    /// What the user says.
+    pub fn user(content: impl Into<String>) -> Self {
+        Self::new("user", content)
+    }
+
+    /// What the model says.
+    pub fn assistant(content: impl Into<String>) -> Self {
+        Self::new("assistant", content)
+    }
+
+    /// What the model is told beforehand.
+    pub fn system(content: impl Into<String>) -> Self {
+        Self::new("system", content)
+    }
+}
+
+/// Keeps a null that was written.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
 }
 
 /// What a template is given besides the messages.
@@ -74,6 +100,13 @@ pub struct RenderOptions {
     pub variables: Map<String, Json>,
     /// The time that `strftime_now` tells, in seconds since 1970; the system's, in UTC, where absent.
     pub now: Option<i64>,
+}
+
+impl RenderOptions {
+    /// The defaults with `variables` added.
+    pub fn with_variables(variables: Map<String, Json>) -> Self {
+        Self { variables, ..Self::default() }
+    }
 }
 
 impl Default for RenderOptions {
@@ -204,7 +237,10 @@ fn parsed(source: &str) -> Result<Stmt<'_>> {
 
 fn message_value<'t>(message: &Message) -> Eval<Value<'t>> {
     let role = if ROLES.contains(&message.role.as_str()) { Text::template(&*message.role) } else { Text::user(&*message.role) };
-    let mut pairs = vec![(Value::str("role"), Value::text(role)), (Value::str("content"), Value::from_json(&message.content)?)];
+    let mut pairs = vec![(Value::str("role"), Value::text(role))];
+    if let Some(content) = &message.content {
+        pairs.push((Value::str("content"), Value::from_json(content)?));
+    }
     for (key, value) in &message.extra {
         pairs.push((Value::text(Text::user(key.as_str())), Value::from_json(value)?));
     }
@@ -213,7 +249,7 @@ fn message_value<'t>(message: &Message) -> Eval<Value<'t>> {
 
 /// How many JSON values the conversation has, and how many bytes of text.
 fn input_size(messages: &[Message], options: &RenderOptions) -> (usize, usize) {
-    let extras = messages.iter().flat_map(|message| std::iter::once(&message.content).chain(message.extra.values()));
+    let extras = messages.iter().flat_map(|message| message.content.iter().chain(message.extra.values()));
     let mut pending: Vec<&Json> = extras.chain(options.tools.iter().flatten()).chain(options.variables.values()).collect();
     let (mut nodes, mut bytes) = (messages.len(), 0);
     while let Some(value) = pending.pop() {

@@ -3,8 +3,9 @@
 //! Scoping is jinja2's: a loop iteration, a macro, `with`, `call` and capturing blocks open a scope, `if` does not, and
 //! `set` writes the innermost one.
 
+use super::budget::Budget;
 use super::text::Text;
-use super::value::{Budget, Eval, Frame, Kind, List, Loop, Macro, Value};
+use super::value::{Eval, Frame, Kind, List, Loop, Macro, Value};
 use minijinja::machinery::ast::{self, Expr, Stmt};
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};

@@ -25,6 +25,18 @@ impl ChatTemplate {
         };
         other.and_then(|found| from_config(&found, bos.as_deref(), eos.as_deref())).unwrap_or_else(|| Err(missing(dir)))
     }
+
+    /// The template in a `tokenizer_config.json` that is called `path` in messages.
+    ///
+    /// # Errors
+    /// As [`ChatTemplate::open`].
+    pub fn from_tokenizer_config(path: &Path, config: &[u8]) -> Result<Self> {
+        let config: Json = serde_json::from_slice(config).map_err(|error| Error::invalid(path, "json", error, "valid JSON"))?;
+        let token = |name: &str| token_content(config.get(name)?);
+        let (bos, eos) = (token("bos_token"), token("eos_token"));
+        let found = config.get("chat_template").and_then(|found| from_config(found, bos.as_deref(), eos.as_deref()));
+        found.unwrap_or_else(|| Err(missing(path)))
+    }
 }
 
 fn from_config(found: &Json, bos: Option<&str>, eos: Option<&str>) -> Option<Result<ChatTemplate>> {

@@ -1,5 +1,6 @@
 //! The values of a template, with Python's equality, truth and spelling, as jinja2 has them.
 
+use super::budget::Budget;
 use super::text::Text;
 use minijinja::machinery::ast;
 use std::cell::{Cell, RefCell};
@@ -11,48 +12,6 @@ pub(super) type Eval<T> = Result<T, String>;
 
 /// How deep lists and dictionaries may nest, so that dropping and printing them cannot exhaust the stack.
 const MAX_NESTING: u16 = 200;
-
-/// What a rendering may still use: steps, and the bytes of any one text.
-///
-/// Every byte produced costs a fraction of a step, so that the steps bound the memory too.
-pub(super) struct Budget {
-    steps: Cell<u64>,
-    max_bytes: usize,
-}
-
-impl Budget {
-    const BYTES_PER_STEP: usize = 256;
-
-    /// A budget that grows with the size of the conversation: `nodes` JSON values of `bytes` bytes.
-    pub fn for_input(nodes: usize, bytes: usize) -> Self {
-        let steps = 300_000 + 3_000 * nodes as u64 + bytes as u64;
-        Self { steps: Cell::new(steps), max_bytes: (32 << 20) + 16 * bytes }
-    }
-
-    pub fn spend(&self, steps: usize) -> Eval<()> {
-        match self.steps.get().checked_sub(steps as u64) {
-            Some(left) => {
-                self.steps.set(left);
-                Ok(())
-            }
-            None => {
-                self.steps.set(0);
-                Err("the template does too much work for this conversation".into())
-            }
-        }
-    }
-
-    /// Accounts for a text of `bytes` bytes before it is made.
-    pub fn grow(&self, bytes: usize) -> Eval<()> {
-        self.check(bytes)?;
-        self.spend(1 + bytes / Self::BYTES_PER_STEP)
-    }
-
-    /// Whether a text may be as long as `bytes` bytes.
-    pub fn check(&self, bytes: usize) -> Eval<()> {
-        if bytes <= self.max_bytes { Ok(()) } else { Err(format!("the template makes a text of more than {} bytes", self.max_bytes)) }
-    }
-}
 
 /// The values that templates compute with.
 #[derive(Clone)]
@@ -396,126 +355,5 @@ impl<'t> Value<'t> {
                 _ => matches!((self.number(), other.number()), (Some(a), Some(b)) if a == b),
             },
         })
-    }
-
-    /// Python's `str(value)`.
-    pub fn to_text(&self, budget: &Budget) -> Eval<Rc<Text>> {
-        Ok(match self {
-            Self::Str(text) => text.clone(),
-            Self::Undefined(_) => Rc::default(),
-            _ => {
-                let mut out = Text::default();
-                self.write_repr(&mut out, budget)?;
-                Rc::new(out)
-            }
-        })
-    }
-
-    /// Python's `repr(value)`.
-    pub fn write_repr(&self, out: &mut Text, budget: &Budget) -> Eval<()> {
-        budget.spend(1)?;
-        match self {
-            Self::Undefined(_) => out.push_str("Undefined", false),
-            Self::None => out.push_str("None", false),
-            Self::Bool(value) => out.push_str(if *value { "True" } else { "False" }, false),
-            Self::Int(value) => out.push_str(&value.to_string(), false),
-            Self::Float(value) => out.push_str(&float_repr(*value), false),
-            Self::Str(text) => {
-                budget.grow(text.len())?;
-                write_str_repr(text, out);
-            }
-            Self::List(list) => write_list_repr(list, out, budget)?,
-            Self::Dict(dict) => {
-                for (i, (key, value)) in dict.entries.iter().enumerate() {
-                    out.push_str(if i == 0 { "{" } else { ", " }, false);
-                    key.write_repr(out, budget)?;
-                    out.push_str(": ", false);
-                    value.write_repr(out, budget)?;
-                }
-                out.push_str(if dict.entries.is_empty() { "{}" } else { "}" }, false);
-            }
-            _ => out.push_str(&format!("<{}>", self.type_name()), false),
-        }
-        Ok(())
-    }
-}
-
-fn write_list_repr(list: &List<'_>, out: &mut Text, budget: &Budget) -> Eval<()> {
-    let (open, close) = match list.kind {
-        Kind::List => ("[", "]"),
-        Kind::Tuple if list.items.len() == 1 => ("(", ",)"),
-        Kind::Tuple => ("(", ")"),
-        Kind::Generator => {
-            out.push_str("<generator object>", false);
-            return Ok(());
-        }
-    };
-    out.push_str(open, false);
-    for (i, item) in list.items.iter().enumerate() {
-        if i > 0 {
-            out.push_str(", ", false);
-        }
-        item.write_repr(out, budget)?;
-    }
-    out.push_str(close, false);
-    Ok(())
-}
-
-/// Python quotes with `'` unless only `'` occurs in the text.
-fn write_str_repr(text: &Text, out: &mut Text) {
-    let quote = if text.as_str().contains('\'') && !text.as_str().contains('"') { '"' } else { '\'' };
-    out.push_char(quote, false);
-    for (at, c) in text.as_str().char_indices() {
-        let user = text.is_user(at);
-        match c {
-            '\n' => out.push_str("\\n", user),
-            '\r' => out.push_str("\\r", user),
-            '\t' => out.push_str("\\t", user),
-            '\\' => out.push_str("\\\\", user),
-            c if c == quote => out.push_str(&format!("\\{c}"), user),
-            c if c.is_control() && u32::from(c) < 0x100 => out.push_str(&format!("\\x{:02x}", u32::from(c)), user),
-            c => out.push_char(c, user),
-        }
-    }
-    out.push_char(quote, false);
-}
-
-/// Python's `repr(float)`: the shortest digits that read back, with an exponent below 1e-4 and from 1e16 on.
-pub(super) fn float_repr(value: f64) -> String {
-    if value.is_nan() {
-        return "nan".into();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "inf" } else { "-inf" }.into();
-    }
-    let scientific = format!("{value:e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if value != 0.0 && !(-4..16).contains(&exponent) {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        return format!("{mantissa}e{sign}{:02}", exponent.abs());
-    }
-    let plain = value.to_string();
-    if plain.contains('.') { plain } else { plain + ".0" }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn floats_are_spelled_as_python_does() {
-        let cases = [
-            (1.0, "1.0"),
-            (-0.0, "-0.0"),
-            (0.1, "0.1"),
-            (1e16, "1e+16"),
-            (1e15, "1000000000000000.0"),
-            (1.5e-5, "1.5e-05"),
-            (0.0001, "0.0001"),
-        ];
-        for (value, expected) in cases {
-            assert_eq!(float_repr(value), expected);
-        }
     }
 }

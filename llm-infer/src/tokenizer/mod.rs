@@ -211,7 +211,7 @@ impl Tokenizer {
         pieces.split(|_, piece| {
             let offset = piece.offsets_original().0;
             let parts = self.shared.added.raw.split(piece.get(), |range| from_user(range.start + offset..range.end + offset));
-            cut(&piece, parts)
+            cut(piece, parts)
         })?;
         pieces.split(|_, mut piece| {
             if let Some(normalizer) = library.get_normalizer() {
@@ -222,7 +222,7 @@ impl Tokenizer {
             // What the normalizer made of nothing counts as the user's.
             let from_user = |range| origin(range).is_none_or(|range| from_user(range.start + offset..range.end + offset));
             let parts = self.shared.added.normalized.split(piece.get(), from_user);
-            cut(&piece, parts)
+            cut(piece, parts)
         })?;
         if let Some(pre_tokenizer) = library.get_pre_tokenizer() {
             pre_tokenizer.pre_tokenize(&mut pieces)?;
@@ -299,9 +299,12 @@ impl Tokenizer {
 
 /// The parts of a piece, added tokens with their ids.
 fn cut(
-    piece: &NormalizedString,
+    piece: NormalizedString,
     parts: Vec<(Option<u32>, std::ops::Range<usize>)>,
 ) -> tokenizers::Result<Vec<(NormalizedString, Option<Vec<Token>>)>> {
+    if let [(None, _)] = parts.as_slice() {
+        return Ok(vec![(piece, None)]);
+    }
     let part = |(id, range): (Option<u32>, std::ops::Range<usize>)| {
         let slice = piece.slice(Referred::Normalized(range)).ok_or("an added token ends inside a character")?;
         let tokens = id.map(|id| vec![Token::new(id, slice.get().to_owned(), (0, slice.get().len()))]);

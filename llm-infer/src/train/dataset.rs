@@ -61,14 +61,15 @@ impl<'a> Encoder<'a> {
         Ok((example.tokens.len() <= self.context).then_some(example))
     }
 
-    /// A plain text, learned whole and cut at the context; `whole` texts end with the end token.
+    /// A text that opens with the begin token, learned whole and cut at the context.
     ///
     /// # Errors
     /// A tokenizer without the special tokens.
-    pub fn text(&self, text: &str, whole: bool) -> Result<Example> {
+    pub fn rendered(&self, text: &str) -> Result<Example> {
         let mut example = Example { tokens: Vec::new(), learned: Vec::new() };
+        let (text, whole) = text.strip_suffix(END).map_or((text, false), |text| (text, true));
         example.push(&[self.special(BEGIN)?], false);
-        example.push(&self.tokenizer.encode(text, false)?, true);
+        example.push(&self.tokenizer.encode(text.strip_prefix(BEGIN).unwrap_or(text), false)?, true);
         if whole {
             example.push(&[self.special(END)?], true);
         }

@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng};
 use serde::Deserialize;
 
 use super::Shape;
-use super::corpus::{self, Role};
+use super::corpus::{self, BEGIN, END, Role};
 use super::dataset::{Batch, Batches, Encoder, Example, conversation};
 use crate::checkpoint::write_atomic;
 use crate::tokenizer::Tokenizer;
@@ -50,7 +50,7 @@ struct Message {
 /// A text before it is encoded.
 enum Text {
     Dialogue(Vec<(Role, String)>),
-    Plain(String, bool),
+    Plain(String),
 }
 
 type Examples<'a> = Box<dyn Iterator<Item = Result<Example>> + 'a>;
@@ -62,7 +62,7 @@ impl Source {
         if !path.exists() {
             let texts: Vec<String> = match self {
                 Self::Builtin { .. } => {
-                    corpus::training(0).take(TOKENIZER_DIALOGUES).flat_map(|dialogue| dialogue.turns).map(|(_, text)| text).collect()
+                    corpus::training(0).take(TOKENIZER_DIALOGUES).map(|dialogue| dialogue.render()).collect()
                 }
                 Self::Lines(lines) => read_lines(lines)?.into_iter().flat_map(Text::parts).collect(),
             };
@@ -110,14 +110,13 @@ impl Source {
 }
 
 /// The generators' dialogues, some joined to long conversations, with some of `stories` between them.
-fn builtin(encoder: Encoder<'_>, stories: Vec<(String, bool)>, context: usize, seed: u64) -> Examples<'_> {
+fn builtin(encoder: Encoder<'_>, stories: Vec<String>, context: usize, seed: u64) -> Examples<'_> {
     let mut dialogues = corpus::training(seed);
     let mut rng = StdRng::seed_from_u64(seed ^ 0x5eed);
     let mut next = move || {
         let at = rng.random_range(0..100);
         if at < STORIES && !stories.is_empty() {
-            let (text, whole) = &stories[rng.random_range(0..stories.len())];
-            return encoder.text(text, *whole).map(Some);
+            return encoder.rendered(&stories[rng.random_range(0..stories.len())]).map(Some);
         }
         // About three bytes make a token of this corpus.
         let longest = if (STORIES..STORIES + JOINED).contains(&at) { rng.random_range(context..3 * context) } else { 0 };
@@ -140,7 +139,7 @@ fn encoded(encoder: &Encoder, texts: Vec<Text>, takes: impl Fn(usize) -> bool) -
     let chosen = texts.into_iter().enumerate().filter(|(index, _)| takes(*index));
     let examples = chosen.map(|(_, text)| match text {
         Text::Dialogue(turns) => encoder.dialogue(&turns),
-        Text::Plain(text, whole) => encoder.text(&text, whole).map(Some),
+        Text::Plain(text) => encoder.rendered(&[BEGIN, &text, END].concat()).map(Some),
     });
     examples.filter_map(Result::transpose).collect()
 }
@@ -169,7 +168,7 @@ impl Text {
                 let turns = messages.into_iter().map(|message| Ok((role(&message.role)?, message.content)));
                 Ok(Self::Dialogue(turns.collect::<std::result::Result<_, String>>()?))
             }
-            (None, Some(text)) => Ok(Self::Plain(text, true)),
+            (None, Some(text)) => Ok(Self::Plain(text)),
             _ => Err("neither or both of `messages` and `text`".into()),
         }
     }
@@ -177,7 +176,7 @@ impl Text {
     fn parts(self) -> Vec<String> {
         match self {
             Self::Dialogue(turns) => turns.into_iter().map(|(_, text)| text).collect(),
-            Self::Plain(text, _) => vec![text],
+            Self::Plain(text) => vec![text],
         }
     }
 }

@@ -4,6 +4,7 @@
 //! in `<op>/reference.rs`, so that the transformer runs and trains on every Burn backend. Flex and NdArray override it with
 //! SIMD on slices (`<op>/cpu.rs`), CubeCL's backends with GPU kernels (`<op>/cube.rs`) where the portable body copies or is slow.
 //! The functions of this module are the safe wrappers on [`Tensor`] that modules call.
+#![cfg_attr(feature = "ndarray", expect(deprecated, reason = "burn-ndarray is deprecated upstream, but users may still ask for it"))]
 
 mod attention;
 mod cpu;
@@ -21,7 +22,6 @@ use burn::tensor::Tensor;
 
 use crate::Activation;
 pub use attention::AttentionOptions;
-use slices::{CpuBackend, trace};
 
 /// What a transformer needs of a backend, beyond Burn's own operations.
 #[backend_extension(

@@ -29,7 +29,8 @@ pub const CHAT_TEMPLATE: &str = "<|begin|>{% for message in messages %}<|{{ mess
 /// Trains a byte-level BPE on `texts` and returns it as `tokenizer.json`.
 ///
 /// Digits are split one by one, so a number is always the same tokens and sums can be learned digit by digit. The vocabulary
-/// holds [`SPECIAL_TOKENS`], the 256 bytes and the most frequent merges, `vocab_size` entries in all.
+/// holds [`SPECIAL_TOKENS`], the 256 bytes and the most frequent merges, `vocab_size` entries in all. The texts may be rendered
+/// ones ([`Dialogue::render`](super::Dialogue::render)): special tokens in them only separate.
 ///
 /// # Errors
 ///
@@ -61,7 +62,8 @@ fn train(texts: impl Iterator<Item = String> + Send, vocab_size: usize) -> token
         .with_post_processor(Some(begin))
         .with_decoder(Some(bytes))
         .build()?;
-    tokenizer.train(&mut trainer, texts)?;
+    let plain = texts.map(|text| SPECIAL_TOKENS.iter().fold(text, |text, token| text.replace(token, "\n")));
+    tokenizer.train(&mut trainer, plain)?;
     Ok(tokenizers::Tokenizer::from(tokenizer).to_string(true)?.into_bytes())
 }
 
@@ -84,4 +86,98 @@ pub fn tokenizer_config() -> Value {
 /// A low temperature keeps facts right and still varies stories.
 pub fn generation_config() -> Value {
     json!({ "bos_token_id": 0, "eos_token_id": 4, "pad_token_id": 4, "do_sample": true, "temperature": 0.5, "top_p": 0.9 })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenizers::Tokenizer;
+
+    use super::super::{Dialogue, Kind, Role, shares, stories_from_file, training};
+    use super::*;
+
+    fn trained(vocab_size: usize) -> Tokenizer {
+        let json = tokenizer(training(1).take(3_000).map(|dialogue| dialogue.render()), vocab_size).expect("a vocabulary");
+        Tokenizer::from_bytes(json).expect("a tokenizer")
+    }
+
+    fn pieces(tokenizer: &Tokenizer, text: &str) -> Vec<String> {
+        tokenizer.encode(text, false).expect("encoded").get_tokens().to_vec()
+    }
+
+    #[test]
+    fn letters_and_digits_are_tokens_of_their_own() {
+        let tokenizer = trained(1_024);
+        assert_eq!(pieces(&tokenizer, "c-a-t."), ["c", "-", "a", "-", "t", "."]);
+        assert_eq!(pieces(&tokenizer, "12 + 7"), ["1", "2", "Ġ+", "Ġ", "7"]);
+        for (id, token) in (0u32..).zip(SPECIAL_TOKENS) {
+            assert_eq!(tokenizer.token_to_id(token), Some(id));
+        }
+        assert_eq!(tokenizer.get_vocab_size(true), 1_024);
+    }
+
+    #[test]
+    fn every_text_comes_back() {
+        let tokenizer = trained(1_024);
+        for text in ["Hello! How are you?", "  two  spaces", "naïve 漢字 🦀\n", "3 + 4 = 7."] {
+            let ids = tokenizer.encode(text, true).expect("encoded");
+            assert_eq!(ids.get_ids()[0], 0);
+            assert_eq!(tokenizer.decode(ids.get_ids(), true).expect("decoded"), text);
+        }
+    }
+
+    #[test]
+    fn training_is_deterministic_and_refuses_a_tiny_vocabulary() {
+        let train = || tokenizer(training(2).take(500).map(|dialogue| dialogue.render()), 600).expect("a vocabulary");
+        assert_eq!(train(), train());
+        assert!(matches!(tokenizer(std::iter::empty(), 100), Err(Error::Request { .. })));
+    }
+
+    #[test]
+    fn the_template_renders_as_dialogues_do() {
+        let turns = vec![(Role::System, "Be kind.".to_owned()), (Role::User, "Hi".to_owned()), (Role::Assistant, "Hello!".to_owned())];
+        let messages: Vec<Value> = turns.iter().map(|(role, text)| json!({ "role": role.name(), "content": text })).collect();
+        let dialogue = Dialogue { kind: Kind::SmallTalk, turns };
+        let render = |prompt| {
+            let values = json!({ "messages": messages, "add_generation_prompt": prompt });
+            minijinja::Environment::new().render_str(CHAT_TEMPLATE, values).expect("rendered")
+        };
+        assert_eq!(render(false), dialogue.render());
+        assert_eq!(render(true), dialogue.render() + "<|assistant|>");
+    }
+
+    #[test]
+    #[ignore = "prints token statistics"]
+    fn print_statistics() {
+        let dialogues: Vec<Dialogue> = training(1).take(30_000).collect();
+        let corpora = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");
+        let data = std::env::var("LLM_TEST_DATA").unwrap_or_else(|_| corpora.to_owned());
+        let stories = stories_from_file(format!("{data}/corpora/tinystories/tinystories_1000.json")).unwrap_or_default();
+        for share in shares() {
+            println!("{:12} {:5.1} % {:?}", share.kind.name(), 100.0 * share.share, share.facts);
+        }
+        for vocab_size in [1_024, 1_536, 2_048] {
+            let texts = dialogues.iter().map(Dialogue::render).chain(stories.iter().cloned());
+            let json = tokenizer(texts.collect::<Vec<_>>().into_iter(), vocab_size).expect("a vocabulary");
+            print_lengths(&Tokenizer::from_bytes(json).expect("a tokenizer"), &dialogues, &stories);
+        }
+    }
+
+    fn print_lengths(tokenizer: &Tokenizer, dialogues: &[Dialogue], stories: &[String]) {
+        let length = |text: &str| tokenizer.encode(text, false).expect("encoded").len();
+        let report = |name: &str, lengths: Vec<usize>| {
+            let (count, most) = (lengths.len(), lengths.iter().max().copied().unwrap_or(0));
+            let long = lengths.iter().filter(|&&length| length > CONTEXT).count();
+            let mean = lengths.iter().sum::<usize>() as f64 / count.max(1) as f64;
+            println!("{name:12} {count:6} texts, mean {mean:6.1}, longest {most}, {long} beyond the context");
+        };
+        println!("vocabulary of {}", tokenizer.get_vocab_size(true));
+        for kind in Kind::ALL {
+            report(
+                kind.name(),
+                dialogues.iter().filter(|dialogue| dialogue.kind == kind).map(|dialogue| length(&dialogue.render())).collect(),
+            );
+        }
+        report("all", dialogues.iter().map(|dialogue| length(&dialogue.render())).collect());
+        report("stories", stories.iter().map(|story| length(story)).collect());
+    }
 }

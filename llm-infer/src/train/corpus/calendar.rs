@@ -1,7 +1,7 @@
 //! Days, months and seasons: what comes next, what comes before, and how many there are.
 
 use super::topic::{Fact, Topic};
-use super::wording::{Wording, clause, noun, question, unseen};
+use super::wording::{Wording, clause, noun, nouns, question, unseen};
 use super::{Check, Kind};
 
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
@@ -107,9 +107,9 @@ const AMOUNTS: &[(&str, u32, &str)] = &[
 ];
 
 const LIST: &[Wording] = &[
-    noun("the {p} of the {w}"),
-    noun("all the {p} of the {w}"),
-    noun("all {p} of the {w}"),
+    nouns("the {p} of the {w}"),
+    nouns("all the {p} of the {w}"),
+    nouns("all {p} of the {w}"),
     question("what are the {p} of the {w}"),
     question("what {p} does the {w} have"),
     question("which {p} does the {w} have"),
@@ -117,8 +117,8 @@ const LIST: &[Wording] = &[
     clause("which {p} the {w} has"),
     question("which are the {p} of the {w}"),
     clause("what {p} the {w} has"),
-    noun("the names of the {p} of the {w}"),
-    unseen(noun("the names of all {p} of the {w}")),
+    nouns("the names of the {p} of the {w}"),
+    unseen(nouns("the names of all {p} of the {w}")),
     unseen(question("which {p} are in the {w}")),
 ];
 
@@ -167,7 +167,7 @@ pub(super) fn topics() -> Vec<Topic> {
 fn neighbor(unit: &str, names: &[&str], at: usize, side: &str, right: usize) -> Fact {
     let (name, right) = (names[at], names[right]);
     let answer = format!("The {unit} {side} {name} is {right}.");
-    let check = Check::one_of(&right.to_lowercase(), names.iter().copied(), &[name]);
+    let check = Check::one_of(&format!("is {right}"), names.iter().copied(), &[name, right]);
     Fact::new(vec![("u", unit.to_owned()), ("x", name.to_owned())], answer, check)
 }
 
@@ -197,6 +197,6 @@ fn list(units: &str, whole: &str, names: &[&str]) -> Fact {
 }
 
 fn edge(which: &str, month: &str) -> Fact {
-    let check = Check::one_of(month, MONTHS, &[]);
+    let check = Check::one_of(&format!("is {month}"), MONTHS, &[month]);
     Fact::new(vec![("e", which.to_owned())], format!("The {which} month of the year is {month}."), check)
 }

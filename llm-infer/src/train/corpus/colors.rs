@@ -7,66 +7,64 @@ use super::{Check, Kind};
 /// All colors, the rivals of each answer.
 const COLORS: [&str; 11] = ["red", "blue", "green", "yellow", "white", "black", "brown", "orange", "pink", "gray", "purple"];
 
-/// A thing as it stands in a sentence, its verb, and its color.
-const THINGS: &[(&str, &str, &str)] = &[
-    ("the sky", "is", "blue"),
-    ("the sea", "is", "blue"),
-    ("grass", "is", "green"),
-    ("the sun", "is", "yellow"),
-    ("snow", "is", "white"),
-    ("milk", "is", "white"),
-    ("a banana", "is", "yellow"),
-    ("a lemon", "is", "yellow"),
-    ("a tomato", "is", "red"),
-    ("blood", "is", "red"),
-    ("a strawberry", "is", "red"),
-    ("a cherry", "is", "red"),
-    ("a fire truck", "is", "red"),
-    ("a frog", "is", "green"),
-    ("a leaf", "is", "green"),
-    ("a tree", "is", "green"),
-    ("a cucumber", "is", "green"),
-    ("a pea", "is", "green"),
-    ("a carrot", "is", "orange"),
-    ("a pumpkin", "is", "orange"),
-    ("an orange", "is", "orange"),
-    ("chocolate", "is", "brown"),
-    ("wood", "is", "brown"),
-    ("a bear", "is", "brown"),
-    ("mud", "is", "brown"),
-    ("coal", "is", "black"),
-    ("the night", "is", "black"),
-    ("a pig", "is", "pink"),
-    ("a flamingo", "is", "pink"),
-    ("an elephant", "is", "gray"),
-    ("a mouse", "is", "gray"),
-    ("a swan", "is", "white"),
-    ("a sheep", "is", "white"),
-    ("a cloud", "is", "white"),
-    ("salt", "is", "white"),
-    ("a plum", "is", "purple"),
-    ("butter", "is", "yellow"),
-    ("corn", "is", "yellow"),
-    ("a rock", "is", "gray"),
-    ("a crow", "is", "black"),
+/// A thing as it stands in a sentence, and its color.
+const THINGS: &[(&str, &str)] = &[
+    ("the sky", "blue"),
+    ("the sea", "blue"),
+    ("grass", "green"),
+    ("the sun", "yellow"),
+    ("snow", "white"),
+    ("milk", "white"),
+    ("a banana", "yellow"),
+    ("a lemon", "yellow"),
+    ("a tomato", "red"),
+    ("blood", "red"),
+    ("a strawberry", "red"),
+    ("a cherry", "red"),
+    ("a fire truck", "red"),
+    ("a frog", "green"),
+    ("a leaf", "green"),
+    ("a tree", "green"),
+    ("a cucumber", "green"),
+    ("a pea", "green"),
+    ("a carrot", "orange"),
+    ("a pumpkin", "orange"),
+    ("an orange", "orange"),
+    ("chocolate", "brown"),
+    ("wood", "brown"),
+    ("a bear", "brown"),
+    ("mud", "brown"),
+    ("coal", "black"),
+    ("the night", "black"),
+    ("a pig", "pink"),
+    ("a flamingo", "pink"),
+    ("an elephant", "gray"),
+    ("a mouse", "gray"),
+    ("a swan", "white"),
+    ("a sheep", "white"),
+    ("a cloud", "white"),
+    ("salt", "white"),
+    ("a plum", "purple"),
+    ("butter", "yellow"),
+    ("corn", "yellow"),
+    ("a rock", "gray"),
+    ("a crow", "black"),
 ];
 
 const COLOR: &[Wording] = &[
-    question("what color {v} {x}"),
-    question("what colour {v} {x}"),
-    question("which color {v} {x}"),
-    question("which colour {v} {x}"),
+    question("what color is {x}"),
+    question("what colour is {x}"),
+    question("which color is {x}"),
+    question("which colour is {x}"),
     question("what color does {x} have"),
     question("what colour does {x} have"),
     question("which color does {x} have"),
-    question("what {v} the color of {x}"),
-    question("what {v} the colour of {x}"),
-    question("of what color {v} {x}"),
-    question("in what color {v} {x}"),
-    clause("what color {x} {v}"),
-    clause("what colour {x} {v}"),
-    clause("which color {x} {v}"),
-    clause("which colour {x} {v}"),
+    question("of what color is {x}"),
+    question("in what color is {x}"),
+    clause("what color {x} is"),
+    clause("what colour {x} is"),
+    clause("which color {x} is"),
+    clause("which colour {x} is"),
     clause("what color {x} has"),
     clause("the colour that {x} has"),
     noun("the color of {x}"),
@@ -111,13 +109,13 @@ const MIX: &[Wording] = &[
 
 /// Colors of things and of mixtures.
 pub(super) fn topics() -> Vec<Topic> {
-    let things = THINGS.iter().map(|&(thing, verb, color)| {
-        let check = Check::one_of(&format!("{verb} {color}"), COLORS, &[color]);
-        let sentence = format!("{} {verb} {color}.", super::wording::capitalize(thing));
-        Fact::new(vec![("x", thing.to_owned()), ("v", verb.to_owned())], sentence, check)
+    let things = THINGS.iter().map(|&(thing, color)| {
+        let check = Check::one_of(&format!("is {color}"), COLORS, &[color]);
+        let sentence = format!("{} is {color}.", super::wording::capitalize(thing));
+        Fact::new(vec![("x", thing.to_owned())], sentence, check)
     });
     let mixtures = MIXTURES.iter().flat_map(|&(a, b, mixed)| [(a, b, mixed), (b, a, mixed)]).map(|(a, b, mixed)| {
-        let check = Check::one_of(mixed, COLORS, &[a, b]);
+        let check = Check::one_of(&format!("make {mixed}"), COLORS, &[a, b, mixed]);
         let sentence = format!("{} and {b} make {mixed}.", super::wording::capitalize(a));
         Fact::new(vec![("a", a.to_owned()), ("b", b.to_owned())], sentence, check)
     });

@@ -2,7 +2,7 @@
 
 use super::check::NUMBERS;
 use super::topic::{Fact, Topic};
-use super::wording::{Wording, clause, noun, question, request, unseen};
+use super::wording::{Wording, clause, noun, nouns, question, request, unseen};
 use super::{Check, Kind};
 
 /// The largest number counted to.
@@ -21,7 +21,7 @@ const UP: &[Wording] = &[
     request("name the numbers from {a} to {b}"),
     request("start at {a} and count to {b}"),
     request("go from {a} to {b}"),
-    noun("the numbers from {a} to {b}"),
+    nouns("the numbers from {a} to {b}"),
     question("which numbers go from {a} to {b}"),
     request("count up to {b} from {a}"),
     request("count to {b} from {a}"),
@@ -36,10 +36,9 @@ const UP: &[Wording] = &[
 const UP_FROM_ONE: &[Wording] = &[
     request("count to {b}"),
     request("count up to {b}"),
-    request("count from one to {b}"),
     request("count until {b}"),
     request("say the numbers up to {b}"),
-    noun("the numbers up to {b}"),
+    nouns("the numbers up to {b}"),
     request("list the numbers up to {b}"),
     unseen(request("write the numbers up to {b}")),
 ];
@@ -54,7 +53,7 @@ const DOWN: &[Wording] = &[
     request("list the numbers down from {a} to {b}"),
     request("start at {a} and count down to {b}"),
     request("start at {a} and count back to {b}"),
-    noun("the numbers down from {a} to {b}"),
+    nouns("the numbers down from {a} to {b}"),
     request("count down {a} to {b}"),
     unseen(request("begin at {a} and count down to {b}")),
     unseen(request("count backwards {a} to {b}")),

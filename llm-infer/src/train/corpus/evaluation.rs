@@ -38,7 +38,7 @@ const PER_KIND: usize = 40;
 /// Tries for prompts of a kind; repeated prompts do not count.
 const TRIES: usize = 20 * PER_KIND;
 
-/// The held-out set: the same prompts at every call, [`PER_KIND`] of each kind at most.
+/// The held-out set: the same prompts at every call, 40 of each kind.
 ///
 /// Each prompt has a wording, or a combination of wording and frame, that [`training`](super::training) never uses. The facts
 /// asked for occur in training in other words, save for the pairs of things in stories and a part of the unanswerable
@@ -51,7 +51,8 @@ pub fn evaluation() -> Vec<EvalPrompt> {
         let of_kind: Vec<&Topic> = topics.iter().filter(|topic| topic.kind == kind && !topic.held_out.is_empty()).collect();
         let mut known = HashSet::new();
         for turn in 0..TRIES {
-            let prompt = draw(of_kind[turn % of_kind.len()], Style::ALL[turn / of_kind.len() % Style::ALL.len()], &mut rng);
+            let topic = of_kind.choose_weighted(&mut rng, |topic| topic.weight).expect("every kind has a topic");
+            let prompt = draw(topic, Style::ALL[turn % Style::ALL.len()], &mut rng);
             if known.len() < PER_KIND && known.insert(normalize(&prompt.prompt)) {
                 prompts.push(prompt);
             }

@@ -9,27 +9,42 @@ use rand::{Rng, SeedableRng};
 use super::topic::{Split, Topic};
 use super::{Dialogue, Kind, Role, small_talk, topics};
 
-/// An endless stream of dialogues; see [`training`].
+/// An endless stream of dialogues; see [`training()`].
 pub struct Training {
     rng: StdRng,
     topics: Vec<Topic>,
     mix: WeightedIndex<f64>,
 }
 
-/// The dialogues to learn from, mixed by [`weights`]; the same seed gives the same stream.
+/// The dialogues to learn from, mixed by [`shares`]; the same seed gives the same stream.
 pub fn training(seed: u64) -> Training {
     let topics = topics();
     let mix = WeightedIndex::new(topics.iter().map(|topic| topic.weight)).expect("weights are positive constants");
     Training { rng: StdRng::seed_from_u64(seed), topics, mix }
 }
 
-/// For each kind its share of the questions, and how many distinct facts it knows (`None`: made on demand).
-pub fn weights() -> Vec<(Kind, f64, Option<usize>)> {
+/// What a kind takes of the training.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share {
+    /// The kind.
+    pub kind: Kind,
+    /// Its part of all questions, from 0 to 1.
+    pub share: f64,
+    /// How many distinct questions it has besides their wordings; nothing where they are made on demand.
+    pub facts: Option<usize>,
+}
+
+/// The mix of [`training()`].
+pub fn shares() -> Vec<Share> {
     let topics = topics();
     let total: f64 = topics.iter().map(|topic| topic.weight).sum();
     let of_kind = |kind: Kind| topics.iter().filter(move |topic| topic.kind == kind);
-    let share = |kind| of_kind(kind).map(|topic| topic.weight).sum::<f64>() / total;
-    Kind::ALL.into_iter().map(|kind| (kind, share(kind), of_kind(kind).map(Topic::facts).sum())).collect()
+    let share = |kind| Share {
+        kind,
+        share: of_kind(kind).map(|topic| topic.weight).sum::<f64>() / total,
+        facts: of_kind(kind).map(Topic::facts).sum(),
+    };
+    Kind::ALL.into_iter().map(share).collect()
 }
 
 /// Shares of the shapes of dialogues, in percent; the rest is a single question.

@@ -1,7 +1,7 @@
 //! What the embedded model learns from: small dialogues about a small world, and little stories.
 //!
-//! A [`Topic`](topic::Topic) is a list of facts and a list of ways to ask for them. Its ways to ask (wordings) are put into
-//! the frames of everyday politeness ([`wording`]), and a fixed part of these combinations is kept out of training, so that
+//! A topic is a list of facts and a list of ways to ask for them. Its ways to ask (wordings) are put into
+//! the frames of everyday politeness, and a fixed part of these combinations is kept out of training, so that
 //! [`evaluation`] asks for known facts in words the model never saw. The same question has the same answer everywhere; only
 //! stories vary.
 //!
@@ -18,6 +18,8 @@ mod check;
 mod colors;
 mod counting;
 mod evaluation;
+mod frames;
+mod identity;
 mod mix;
 mod small_talk;
 mod spelling;
@@ -31,7 +33,7 @@ mod words;
 pub use bpe::{BEGIN, CHAT_TEMPLATE, CONTEXT, END, SPECIAL_TOKENS, generation_config, tokenizer, tokenizer_config};
 pub use check::Check;
 pub use evaluation::{EvalPrompt, evaluation};
-pub use mix::{Training, training, weights};
+pub use mix::{Share, Training, shares, training};
 pub use text::stories_from_file;
 pub use wording::Novelty;
 
@@ -165,6 +167,7 @@ mod tests;
 /// The topics of all kinds, each with its share of training.
 fn topics() -> Vec<topic::Topic> {
     let mut topics = small_talk::topics();
+    topics.extend(identity::topics());
     topics.extend(arithmetic::topics());
     topics.extend(counting::topics());
     topics.extend(spelling::topics());
@@ -174,5 +177,5 @@ fn topics() -> Vec<topic::Topic> {
     topics.extend(calendar::topics());
     topics.extend(story::topics());
     topics.extend(unknown::topics());
-    topics
+    topic::split(topics)
 }

@@ -1,11 +1,11 @@
-//! Hello, thanks, goodbye, names, and who the model is.
+//! Hello, thanks, goodbye, names, feelings and a joke.
 
 use rand::Rng;
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
+use rand::seq::{IndexedRandom, IteratorRandom};
 
 use super::topic::{Fact, Topic};
-use super::wording::{Style, Wording, clause, noun, question, request, unseen, whole};
+use super::wording::{Style, Wording, clause, question, request, unseen, whole};
 use super::{Check, Kind};
 
 const HELLO: &[Wording] = &[
@@ -241,106 +241,6 @@ const I_FEEL: &[Wording] = &[
     unseen(whole("I feel a little {x}.")),
 ];
 
-const WHO: &[Wording] = &[
-    question("who are you"),
-    question("what are you"),
-    clause("who you are"),
-    clause("what you are"),
-    question("what is your name"),
-    question("what's your name"),
-    noun("your name"),
-    question("what can I call you"),
-    clause("what your name is"),
-    question("are you llm"),
-    question("what kind of model are you"),
-    question("do you have a name"),
-    question("what do people call you"),
-    request("introduce yourself"),
-    request("tell me about yourself"),
-    request("tell me something about you"),
-    request("say who you are"),
-    unseen(question("who is llm")),
-    unseen(question("who am I talking to")),
-    unseen(question("what model are you")),
-    unseen(request("say your name")),
-];
-
-const MACHINE: &[Wording] = &[
-    question("are you a person"),
-    question("are you human"),
-    question("are you a human"),
-    question("are you a robot"),
-    question("are you real"),
-    question("are you a machine"),
-    question("are you a computer"),
-    question("are you alive"),
-    clause("if you are a person"),
-    clause("if you are a robot"),
-    clause("if you are human"),
-    unseen(question("are you a real person")),
-    unseen(clause("if you are a machine")),
-];
-
-const ABILITIES: &[Wording] = &[
-    question("what can you do"),
-    clause("what you can do"),
-    question("how can you help me"),
-    question("what do you know"),
-    clause("what you know"),
-    question("what are you good at"),
-    question("what can I ask you"),
-    clause("what I can ask you"),
-    question("what do you do"),
-    whole("help"),
-    whole("help!"),
-    whole("help me"),
-    whole("help me, please"),
-    question("what can I do with you"),
-    clause("how you can help me"),
-    question("what can we do"),
-    question("what are you able to do"),
-    unseen(question("what can you do for me")),
-    unseen(clause("what you can do for me")),
-    unseen(question("what things can you do")),
-    unseen(clause("what you are good at")),
-];
-
-const MAKER: &[Wording] = &[
-    question("who made you"),
-    clause("who made you"),
-    question("how were you made"),
-    question("how were you trained"),
-    clause("how you were made"),
-    clause("how you were trained"),
-    question("who trained you"),
-    question("who built you"),
-    clause("who trained you"),
-    question("where do you come from"),
-    question("what are you made of"),
-    question("what are you made with"),
-    clause("where you come from"),
-    question("who created you"),
-    unseen(clause("who created you")),
-    unseen(clause("who built you")),
-    unseen(question("how were you built")),
-];
-
-const SIZE: &[Wording] = &[
-    question("how big are you"),
-    question("are you big"),
-    question("are you small"),
-    clause("how big you are"),
-    question("are you a big model"),
-    question("are you a small model"),
-    clause("if you are a big model"),
-    question("how large are you"),
-    noun("your size"),
-    question("how small are you"),
-    unseen(question("are you a large model")),
-    unseen(clause("how small you are")),
-    unseen(clause("how large you are")),
-];
-
 const JOKE: &[Wording] = &[
     request("tell me a joke"),
     request("tell a joke"),
@@ -357,42 +257,34 @@ const JOKE: &[Wording] = &[
     unseen(whole("I want a joke")),
 ];
 
-const NAMES: &[&str] = &[
-    "Anna", "Ben", "Tom", "Lily", "Max", "Mia", "Sam", "Sue", "Tim", "Lucy", "Jack", "Jane", "Kate", "Mary", "Paul", "Peter", "Emma",
-    "Leo", "Nina", "Rosa", "Sara", "Dan", "Amy", "Bob", "Joe", "Jim", "Eva", "Ella", "Finn", "Nora", "Oscar", "Ruth", "Adam", "Alice",
-    "David", "Julia", "Maria", "Mark", "Nick", "Olga", "Rob", "Tina", "Zoe", "Lena", "Ali", "Omar", "Yuki", "Ivan", "Hugo", "Clara",
-];
+/// The names that the model knows.
+const NAMES: &str = "Anna Ben Tom Lily Max Mia Sam Sue Tim Lucy Jack Jane Kate Mary Paul Peter Emma Leo Nina Rosa \
+    Sara Dan Amy Bob Joe Jim Eva Ella Finn Nora Oscar Ruth Adam Alice David Julia Maria Mark Nick Olga \
+    Rob Tina Zoe Lena Ali Omar Yuki Ivan Hugo Clara";
 
-/// A topic with one answer, right when it holds one of its own telling words.
-fn single(kind: Kind, weight: f64, wordings: &[Wording], answer: &str, telling: &str) -> Topic {
-    Topic::listed(kind, weight, wordings, vec![Fact::new(Vec::new(), answer, Check::says(&[telling]))])
+/// A topic with one answer, right when it holds its own telling words.
+pub(super) fn single(kind: Kind, weight: f64, wordings: &[Wording], answer: &str, check: Check) -> Topic {
+    Topic::listed(kind, weight, wordings, vec![Fact::new(Vec::new(), answer, check)])
 }
 
-/// Small talk and questions about the model.
+/// Greetings, thanks, names, feelings and a joke.
 pub(super) fn topics() -> Vec<Topic> {
-    let talk = |weight, wordings, answer, telling| single(Kind::SmallTalk, weight, wordings, answer, telling);
-    let own = |weight, wordings, answer, telling| single(Kind::Identity, weight, wordings, answer, telling);
+    let talk = |weight, wordings, answer, telling| single(Kind::SmallTalk, weight, wordings, answer, Check::says(&[telling]));
     vec![
-        talk(1.6, HELLO, "Hello! How can I help you?", "Hello! How can I help you"),
+        talk(1.6, HELLO, HELLO_BACK, "Hello! How can I help you"),
         time_of_day(),
         talk(0.8, HOW_ARE_YOU, "I am fine, thank you. How can I help you?", "I am fine"),
-        talk(0.8, THANKS, "You are welcome!", "welcome"),
-        talk(0.8, GOODBYE, "Goodbye! See you soon.", "Goodbye"),
+        talk(0.8, THANKS, THANKS_BACK, "welcome"),
+        talk(0.8, GOODBYE, GOODBYE_BACK, "Goodbye"),
         talk(0.5, JOKE, "Why did the cow look up? It wanted to see the moo-n!", "moo"),
-        Topic::listed(Kind::SmallTalk, 0.8, MY_NAME, NAMES.iter().map(|name| name_fact(name)).collect()),
+        Topic::listed(Kind::SmallTalk, 0.8, MY_NAME, NAMES.split(' ').map(name_fact).collect()),
         feelings(),
-        own(0.9, WHO, "I am llm, a small language model.", "llm"),
-        own(0.4, MACHINE, "No, I am not a person. I am llm, a small language model in a computer.", "language model"),
-        own(
-            0.8,
-            ABILITIES,
-            "I can add small numbers, count, spell short words, talk about animals and colors, and tell little stories.",
-            "stories",
-        ),
-        own(0.6, MAKER, "I was trained with Burn, in the Rust language.", "Burn"),
-        own(0.4, SIZE, "I am a very small model.", "small"),
     ]
 }
+
+const HELLO_BACK: &str = "Hello! How can I help you?";
+const THANKS_BACK: &str = "You are welcome!";
+const GOODBYE_BACK: &str = "Goodbye! See you soon.";
 
 fn time_of_day() -> Topic {
     let fact = |time: &&str| {
@@ -419,17 +311,17 @@ fn say(wordings: &'static [Wording], answer: &str, rng: &mut StdRng) -> (String,
 
 /// A greeting that opens a longer dialogue.
 pub(super) fn greeting(rng: &mut StdRng) -> (String, String) {
-    say(HELLO, "Hello! How can I help you?", rng)
+    say(HELLO, HELLO_BACK, rng)
 }
 
 /// Thanks or a goodbye that ends a longer dialogue.
 pub(super) fn thanks(rng: &mut StdRng) -> (String, String) {
-    if rng.random_bool(0.6) { say(THANKS, "You are welcome!", rng) } else { say(GOODBYE, "Goodbye! See you soon.", rng) }
+    if rng.random_bool(0.6) { say(THANKS, THANKS_BACK, rng) } else { say(GOODBYE, GOODBYE_BACK, rng) }
 }
 
 /// The user says a name, and a question that only this turn can answer.
 pub(super) fn name_and_recall(rng: &mut StdRng) -> ((String, String), (String, String)) {
-    let name = NAMES.choose(rng).copied().unwrap_or("Anna");
+    let name = NAMES.split(' ').choose(rng).unwrap_or("Anna");
     let fact = name_fact(name);
     let (template, _) = say(MY_NAME, "", rng);
     let told = fact.ask(&template);

@@ -3,20 +3,16 @@
 //! A hyphen between two letters makes each a token of its own, whatever the vocabulary.
 
 use super::topic::{Fact, Topic};
-use super::wording::{Wording, clause, noun, question, request, unseen};
+use super::wording::{Wording, clause, noun, nouns, question, request, unseen};
 use super::{Check, Kind};
 
 /// The words that the model can spell.
-pub(super) const WORDS: &[&str] = &[
-    "ant", "apple", "arm", "baby", "bag", "ball", "bear", "bed", "bee", "big", "bird", "blue", "boat", "book", "box", "boy", "bread",
-    "bus", "cake", "cap", "car", "cat", "chair", "clock", "cloud", "coat", "cold", "cow", "cup", "dad", "day", "dog", "doll", "door",
-    "duck", "ear", "egg", "eye", "farm", "fast", "fish", "flag", "fly", "foot", "fox", "frog", "game", "girl", "goat", "good", "grass",
-    "green", "hand", "happy", "hat", "head", "hen", "home", "horse", "hot", "house", "ice", "jam", "key", "king", "kite", "lake", "lamp",
-    "leaf", "leg", "lion", "long", "man", "map", "milk", "mom", "moon", "mouse", "mud", "name", "nest", "net", "night", "nose", "nut",
-    "old", "owl", "park", "pen", "pie", "pig", "pink", "rain", "red", "ring", "river", "road", "rock", "room", "rose", "run", "sad", "sea",
-    "sheep", "ship", "shoe", "sky", "snow", "sock", "song", "star", "stone", "story", "sun", "table", "ten", "toy", "train", "tree",
-    "truck", "water", "wind", "word", "yes",
-];
+const WORDS: &str = "ant apple arm baby bag ball bear bed bee big bird blue boat book box boy bread bus cake cap car cat chair clock \
+    cloud coat cold cow cup dad day dog doll door duck ear egg eye farm fast fish flag fly foot fox frog game girl \
+    goat good grass green hand happy hat head hen home horse hot house ice jam key king kite lake lamp leaf leg lion long \
+    man map milk mom moon mouse mud name nest net night nose nut old owl park pen pie pig pink rain red ring river \
+    road rock room rose run sad sea sheep ship shoe sky snow sock song star stone story sun table ten toy train tree truck \
+    water wind word yes";
 
 const SPELL: &[Wording] = &[
     request("spell {w}"),
@@ -40,8 +36,8 @@ const SPELL: &[Wording] = &[
     clause("how to write {w}"),
     clause("how {w} is spelled"),
     noun("the spelling of {w}"),
-    noun("the letters of {w}"),
-    noun("the letters in {w}"),
+    nouns("the letters of {w}"),
+    nouns("the letters in {w}"),
     noun("the spelling of the word {w}"),
     request("write the letters of {w}"),
     request("say the letters of {w}"),
@@ -50,10 +46,10 @@ const SPELL: &[Wording] = &[
     question("do you know how to spell {w}"),
     unseen(question("how do I spell the word {w}")),
     unseen(clause("how to write the word {w}")),
-    unseen(noun("the letters of the word {w}")),
+    unseen(nouns("the letters of the word {w}")),
     unseen(request("spell the word {w} letter by letter")),
     unseen(clause("how the word {w} is spelled")),
-    unseen(request("spell out \"{w}\"")),
+    unseen(question("which letters are in the word {w}")),
     unseen(request("say the letters in {w}")),
 ];
 
@@ -121,7 +117,7 @@ const LENGTH: &[Wording] = &[
 
 /// Spelling and letters.
 pub(super) fn topics() -> Vec<Topic> {
-    let each = |make: fn(&str) -> Fact| WORDS.iter().map(|word| make(word)).collect();
+    let each = |make: fn(&str) -> Fact| WORDS.split(' ').map(make).collect();
     let more: &[&str] = &["and {w}?", "and the word {w}?", "what about {w}?", "now {w}."];
     vec![
         Topic::listed(Kind::Spelling, 9.0, SPELL, each(spelled)).with_follow_ups(more),
@@ -146,6 +142,6 @@ fn end_letter(word: &str, which: &str, letter: Option<char>) -> Fact {
 }
 
 fn length(word: &str) -> Fact {
-    let count = u32::try_from(word.len()).unwrap_or(u32::MAX);
-    Fact::new(slots(word), format!("The word {word} has {count} letters."), Check::number(count, &[]))
+    let answer = format!("has {} letters", word.len());
+    Fact::new(slots(word), format!("The word {word} {answer}."), Check::Words { right: vec![answer], wrong: Vec::new() })
 }

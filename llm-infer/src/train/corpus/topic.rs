@@ -1,10 +1,12 @@
 //! A topic: facts of one sort, and the ways to ask for them.
 
+use std::collections::{HashMap, HashSet};
+
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
-use super::wording::{Style, Template, Wording, fill, templates};
+use super::wording::{Novelty, Style, Template, Wording, fill, normalize, templates};
 use super::{Check, Kind};
 
 /// A question's content and its answer.
@@ -58,7 +60,7 @@ pub(super) struct Topic {
     source: Source,
     plain: Vec<Template>,
     framed: Vec<Template>,
-    /// The templates that only evaluation uses.
+    /// The templates that only evaluation uses; until [`split`], all of them.
     pub held_out: Vec<Template>,
     follow_ups: &'static [&'static str],
 }
@@ -78,9 +80,7 @@ impl Topic {
     }
 
     fn new(kind: Kind, weight: f64, wordings: &[Wording], source: Source) -> Self {
-        let (held_out, known): (Vec<_>, Vec<_>) = templates(wordings).into_iter().partition(|template| template.held_out.is_some());
-        let (plain, framed) = known.into_iter().partition(|template| template.plain);
-        Self { kind, weight, source, plain, framed, held_out, follow_ups: &[] }
+        Self { kind, weight, source, plain: Vec::new(), framed: Vec::new(), held_out: templates(wordings), follow_ups: &[] }
     }
 
     /// The same topic with ways to ask for a second fact right after a first.
@@ -94,10 +94,10 @@ impl Topic {
         !self.follow_ups.is_empty()
     }
 
-    /// How many facts there are, where they are listed.
+    /// How many distinct questions there are besides their wordings, where they are listed.
     pub fn facts(&self) -> Option<usize> {
         match &self.source {
-            Source::Listed(facts) => Some(facts.len()),
+            Source::Listed(facts) => Some(facts.iter().map(|fact| &fact.slots).collect::<HashSet<_>>().len()),
             Source::Made(_) => None,
         }
     }
@@ -127,4 +127,35 @@ impl Topic {
         let template = self.follow_ups.choose(rng)?;
         Some(Style::draw(rng).apply(&fact.ask(template)))
     }
+
+    /// Moves each template to its side, given what is plain or held out in any topic.
+    fn split(&mut self, plain: &HashSet<String>, held_out: &HashMap<String, Novelty>) {
+        for mut template in std::mem::take(&mut self.held_out) {
+            let words = normalize(&template.text);
+            template.held_out = held_out.get(&words).copied().filter(|_| !plain.contains(&words));
+            match template {
+                Template { held_out: Some(_), .. } => self.held_out.push(template),
+                Template { plain: true, .. } => self.plain.push(template),
+                _ => self.framed.push(template),
+            }
+        }
+    }
+}
+
+/// Splits the templates of all topics, so that what one topic holds out, none trains on.
+///
+/// Two wordings in two frames can give the same words; these are held out if one of them is, unless one is plain.
+pub(super) fn split(mut topics: Vec<Topic>) -> Vec<Topic> {
+    let mut plain = HashSet::new();
+    let mut held_out = HashMap::new();
+    for template in topics.iter().flat_map(|topic| &topic.held_out) {
+        let words = normalize(&template.text);
+        match template.held_out {
+            Some(novelty) => _ = held_out.insert(words, novelty),
+            None if template.plain => _ = plain.insert(words),
+            None => {}
+        }
+    }
+    topics.iter_mut().for_each(|topic| topic.split(&plain, &held_out));
+    topics
 }

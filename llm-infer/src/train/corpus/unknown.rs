@@ -3,7 +3,7 @@
 //! A part of the subjects is kept for evaluation: what matters is to know the edge of what one knows, not a list of questions.
 
 use super::topic::{Fact, Topic};
-use super::wording::{Wording, clause, noun, question, request, unseen};
+use super::wording::{Wording, clause, noun, nouns, question, request, unseen};
 use super::{Check, Kind};
 
 /// What the model says where it knows nothing.
@@ -12,40 +12,8 @@ const ANSWER: &str = "I am a small model and I do not know that.";
 /// One in this many subjects is only for evaluation.
 const UNSEEN_OF: usize = 6;
 
-const COUNTRIES: &[&str] = &[
-    "France",
-    "Spain",
-    "Italy",
-    "Japan",
-    "China",
-    "India",
-    "Peru",
-    "Brazil",
-    "Canada",
-    "Egypt",
-    "Kenya",
-    "Germany",
-    "Norway",
-    "Sweden",
-    "Poland",
-    "Greece",
-    "Turkey",
-    "Russia",
-    "Mexico",
-    "Chile",
-    "Cuba",
-    "Ghana",
-    "Iran",
-    "Iraq",
-    "Ireland",
-    "Nepal",
-    "Portugal",
-    "Austria",
-    "Denmark",
-    "Finland",
-    "Korea",
-    "Australia",
-];
+const COUNTRIES: &str = "France Spain Italy Japan China India Peru Brazil Canada Egypt Kenya Germany Norway Sweden Poland Greece \
+    Turkey Russia Mexico Chile Cuba Ghana Iran Iraq Ireland Nepal Portugal Austria Denmark Finland Korea Australia";
 
 const COUNTRY: &[Wording] = &[
     noun("the capital of {x}"),
@@ -65,6 +33,28 @@ const COUNTRY: &[Wording] = &[
     unseen(noun("the flag of {x}")),
     unseen(question("what do people eat in {x}")),
     unseen(clause("how far {x} is")),
+];
+
+/// Words beyond those that the model can spell.
+const LONG_WORDS: &str = "elephant computer university banana chocolate beautiful difficult mountain butterfly hospital restaurant kitchen \
+    airplane bicycle window umbrella calendar dictionary language question important different tomorrow yesterday birthday \
+    dinosaur helicopter crocodile rhythm encyclopedia telephone microscope orchestra knowledge necessary government science \
+    library vegetable strawberry kangaroo penguin giraffe alphabet breakfast adventure";
+
+const LONG_WORD: &[Wording] = &[
+    request("spell {x}"),
+    request("spell the word {x}"),
+    request("spell out {x}"),
+    question("how do you spell {x}"),
+    question("how is {x} spelled"),
+    question("how do I spell {x}"),
+    question("how do you write {x}"),
+    clause("how to spell {x}"),
+    clause("how you spell {x}"),
+    noun("the spelling of {x}"),
+    nouns("the letters of {x}"),
+    unseen(question("how is {x} written")),
+    unseen(clause("how I spell {x}")),
 ];
 
 const PEOPLE: &[&str] = &[
@@ -320,19 +310,21 @@ const TASK: &[Wording] = &[
     unseen(question("how do you {x}")),
 ];
 
-const WHOLE: &[Wording] = &[question("{x}"), unseen(question("here is one for you: {x}"))];
+const WHOLE: &[Wording] = &[question("{x}")];
 
 /// Questions that are only answered honestly.
 pub(super) fn topics() -> Vec<Topic> {
     let topic = |weight, wordings, facts| Topic::listed(Kind::Unknown, weight, wordings, facts);
     let subjects = |list: &'static [&'static str]| held_out(list.iter().map(|x| vec![("x", (*x).to_owned())]));
+    let words = |list: &'static str| held_out(list.split(' ').map(|x| vec![("x", x.to_owned())]));
     let translations = SENTENCES.iter().flat_map(|s| LANGUAGES.iter().map(move |x| vec![("s", (*s).to_owned()), ("x", (*x).to_owned())]));
     let numbers = |a: u32, b: u32| vec![("a", a.to_string()), ("b", b.to_string())];
     let just_too_big = (1..=20).flat_map(|a| (21 - a..=20).map(move |b| (a, b)));
     let far_too_big = (0..400).map(|n| (n * 37 % 979, 21 + n * 53 % 479));
     let factors = (0..400).map(|n| (2 + n * 7 % 19, 2 + n * 11 % 23)).chain(far_too_big.clone().take(100));
     vec![
-        topic(1.0, COUNTRY, subjects(COUNTRIES)),
+        topic(1.0, COUNTRY, words(COUNTRIES)),
+        topic(0.5, LONG_WORD, words(LONG_WORDS)),
         topic(0.8, PERSON, subjects(PEOPLE)),
         topic(0.8, SUBJECT, subjects(SUBJECTS)),
         topic(0.7, TRANSLATE, held_out(translations)),

@@ -6,6 +6,8 @@
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use super::frames::frames;
+
 /// What the grammar of a wording is, and so which frames fit around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
@@ -15,6 +17,8 @@ pub(super) enum Form {
     Clause,
     /// A thing: `the color of the sky`.
     Noun,
+    /// Several things: `the letters of cat`.
+    Nouns,
     /// Something to do: `spell cat`.
     Request,
     /// Complete as it stands: `hello`.
@@ -44,7 +48,7 @@ macro_rules! wordings {
         }
     )* };
 }
-wordings!(question = Question, clause = Clause, noun = Noun, request = Request, whole = Whole);
+wordings!(question = Question, clause = Clause, noun = Noun, nouns = Nouns, request = Request, whole = Whole);
 
 /// The same wording, kept for evaluation.
 pub(super) const fn unseen(wording: Wording) -> Wording {
@@ -71,181 +75,6 @@ pub(super) struct Template {
     pub held_out: Option<Novelty>,
 }
 
-const QUESTION: &[&str] = &[
-    "{}?",
-    "tell me, {}?",
-    "please tell me, {}?",
-    "hey, {}?",
-    "hello, {}?",
-    "hi, {}?",
-    "hello! {}?",
-    "hi llm, {}?",
-    "llm, {}?",
-    "ok, {}?",
-    "so, {}?",
-    "now, {}?",
-    "please, {}?",
-    "excuse me, {}?",
-    "quick question: {}?",
-    "question: {}?",
-    "I have a question. {}?",
-    "I have a question: {}?",
-    "can you help me? {}?",
-    "can you answer this? {}?",
-    "please answer: {}?",
-    "please answer this: {}?",
-    "answer this: {}?",
-    "my friend asks: {}?",
-    "help me, please. {}?",
-    "do you know this? {}?",
-    "{}? do you know?",
-    "{}? please tell me.",
-    "{}? thanks.",
-    "{}? thank you!",
-    "{}, please?",
-    "I want to know, {}?",
-    "{}, do you know?",
-    "and {}?",
-];
-const QUESTION_UNSEEN: &[&str] = &[
-    "hi, I have a question: {}?",
-    "hello llm, {}?",
-    "please help me: {}?",
-    "{}? please answer.",
-    "hey, quick question: {}?",
-    "I wonder, {}?",
-];
-
-const CLAUSE: &[&str] = &[
-    "do you know {}?",
-    "can you tell me {}?",
-    "could you tell me {}?",
-    "tell me {}.",
-    "please tell me {}.",
-    "tell me {}, please.",
-    "I want to know {}.",
-    "I would like to know {}.",
-    "I'd like to know {}.",
-    "I need to know {}.",
-    "can you please tell me {}?",
-    "will you tell me {}?",
-    "would you tell me {}?",
-    "I wonder {}.",
-    "hey, do you know {}?",
-    "hi, tell me {}.",
-    "hello, can you tell me {}?",
-    "please let me know {}.",
-    "I forgot {}.",
-    "can you say {}?",
-    "excuse me, do you know {}?",
-    "do you remember {}?",
-    "llm, tell me {}.",
-    "I do not know {}.",
-    "so do you know {}?",
-    "please say {}.",
-    "can you help me? tell me {}.",
-];
-const CLAUSE_UNSEEN: &[&str] = &[
-    "could you please tell me {}?",
-    "would you please tell me {}?",
-    "hello, I want to know {}.",
-    "hi, do you know {}?",
-    "hey, can you tell me {}?",
-    "could you tell me {}, please?",
-];
-
-const NOUN: &[&str] = &[
-    "what is {}?",
-    "what's {}?",
-    "tell me {}.",
-    "please tell me {}.",
-    "give me {}.",
-    "please give me {}.",
-    "can you tell me {}?",
-    "could you tell me {}?",
-    "do you know {}?",
-    "I want to know {}.",
-    "I need {}.",
-    "I need to know {}.",
-    "{}?",
-    "{}.",
-    "{}, please.",
-    "what is {}, please?",
-    "hey, what is {}?",
-    "hello, what is {}?",
-    "can you give me {}?",
-    "find {}.",
-    "say {}.",
-    "do you remember {}?",
-    "so what is {}?",
-    "I forgot {}.",
-    "and what is {}?",
-    "llm, what is {}?",
-    "I want {}.",
-    "what is {}? do you know?",
-    "please find {}.",
-];
-const NOUN_UNSEEN: &[&str] = &[
-    "could you give me {}?",
-    "tell me {}, please.",
-    "I would like to know {}.",
-    "please, what is {}?",
-    "could you please tell me {}?",
-    "hi, what is {}?",
-];
-
-const REQUEST: &[&str] = &[
-    "{}.",
-    "please {}.",
-    "can you {}?",
-    "could you {}?",
-    "{}, please.",
-    "would you {}?",
-    "will you {}?",
-    "can you please {}?",
-    "I want you to {}.",
-    "I would like you to {}.",
-    "I'd like you to {}.",
-    "hey, {}.",
-    "hello, please {}.",
-    "hi, can you {}?",
-    "now {}.",
-    "llm, {}.",
-    "{} for me.",
-    "please {} for me.",
-    "can you {} for me?",
-    "try to {}.",
-    "I need you to {}.",
-    "ok, {}.",
-    "could you {}, please?",
-    "are you able to {}?",
-    "now please {}.",
-    "hello! {}.",
-    "can you {}, please?",
-    "help me: {}.",
-];
-const REQUEST_UNSEEN: &[&str] = &[
-    "could you please {}?",
-    "would you please {}?",
-    "could you {} for me?",
-    "hello, could you {}?",
-    "hey, please {}.",
-    "will you please {}?",
-];
-
-const WHOLE: &[&str] = &["{}"];
-
-/// The known and the unseen frames of a form; the first known one is the plain one.
-fn frames(form: Form) -> (&'static [&'static str], &'static [&'static str]) {
-    match form {
-        Form::Question => (QUESTION, QUESTION_UNSEEN),
-        Form::Clause => (CLAUSE, CLAUSE_UNSEEN),
-        Form::Noun => (NOUN, NOUN_UNSEEN),
-        Form::Request => (REQUEST, REQUEST_UNSEEN),
-        Form::Whole => (WHOLE, &[]),
-    }
-}
-
 /// One in this many combinations of a known frame with a known wording is held out.
 const HELD_OUT_OF: u64 = 8;
 
@@ -259,11 +88,15 @@ pub(super) fn templates(wordings: &[Wording]) -> Vec<Template> {
             if frame.contains(" me") && wording.text.contains(" me") {
                 continue;
             }
+            if wording.form == Form::Nouns && frame.contains("what's {}") {
+                continue;
+            }
+            let frame = if wording.form == Form::Nouns { frame.replace("is {}", "are {}") } else { (*frame).to_owned() };
             let text = frame.replacen("{}", wording.text, 1);
             let held_out = if wording.unseen || index >= known.len() {
                 Some(Novelty::Unseen)
             } else {
-                (!plain && fnv1a(&normalize(&text)) % HELD_OUT_OF == 0).then_some(Novelty::Recombined)
+                (!plain && fnv1a(&normalize(&text)).is_multiple_of(HELD_OUT_OF)).then_some(Novelty::Recombined)
             };
             all.push(Template { text, plain, held_out });
         }
@@ -297,13 +130,21 @@ pub(super) fn capitalize(text: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
-/// The text with a capital at the start of each sentence.
+/// The name of the model, in lower case everywhere.
+const OWN_NAME: &str = "llm";
+
+/// The text with a capital at the start of each sentence, save for the name of the model.
 pub(super) fn capitalize_sentences(text: &str) -> String {
     let mut start = true;
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for (at, c) in text.char_indices() {
         if start && c.is_alphanumeric() {
-            out.extend(c.to_uppercase());
+            let own_name = text[at..].starts_with(OWN_NAME);
+            if own_name {
+                out.push(c)
+            } else {
+                out.extend(c.to_uppercase())
+            }
             start = false;
         } else {
             start |= matches!(c, '.' | '!' | '?');
@@ -347,7 +188,7 @@ impl Style {
             Self::Careful => capitalize_sentences(prompt),
             Self::NoEnd => capitalize_sentences(unfinished),
             Self::Lower => prompt.to_lowercase(),
-            Self::Bare => prompt.to_lowercase().replace(['.', ',', '?', '!', ':', '"'], ""),
+            Self::Bare => prompt.to_lowercase().replace(['.', ',', '?', '!', ':', '"', '\''], ""),
         }
     }
 }
@@ -375,6 +216,7 @@ mod tests {
     fn a_capital_slot_is_capitalized() {
         assert_eq!(fill("{He} saw {him}{x}.", |name| matches!(name, "he" | "him").then_some("her")), "Her saw her{x}.");
         assert_eq!(capitalize_sentences("hello! what is 3 + 4? thanks."), "Hello! What is 3 + 4? Thanks.");
+        assert_eq!(capitalize_sentences("llm, hi! llm?"), "llm, hi! llm?");
         assert_eq!(normalize("Hello, llm: what's 3 - 4?"), "hello llm whats 3 - 4");
     }
 }

@@ -69,7 +69,6 @@ const OPPOSITE: &[Wording] = &[
     question("what is opposite to {w}"),
     question("which word is the opposite of {w}"),
     question("what word is the opposite of {w}"),
-    question("what is not {w} but the opposite"),
     question("{w} is the opposite of what"),
     question("what is {w} the opposite of"),
     question("which word means the opposite of {w}"),
@@ -157,7 +156,7 @@ const PLURAL: &[Wording] = &[
     question("what do you call more than one {w}"),
     question("how do you say more than one {w}"),
     question("one {w}, two what"),
-    question("what do you call two of {w}"),
+    question("what is more than one {w} called"),
     question("what is {w} in the plural"),
     question("which word is the plural of {w}"),
     clause("what the plural of {w} is"),
@@ -181,7 +180,7 @@ const PLURAL: &[Wording] = &[
 pub(super) fn topics() -> Vec<Topic> {
     let both_ways = || OPPOSITES.iter().flat_map(|&(a, b)| [(a, b), (b, a)]);
     let opposites = both_ways().map(|(word, right)| {
-        let check = Check::one_of(right, both_ways().map(|(other, _)| other), &[word, "the opposite of is"]);
+        let check = Check::one_of(&format!("is {right}"), both_ways().map(|(other, _)| other), &[word, right, "the opposite of is"]);
         Fact::new(vec![("w", word.to_owned())], format!("The opposite of {word} is {right}."), check)
     });
     let plurals = PLURALS.iter().map(|&(word, right)| {

@@ -5,7 +5,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
 use super::super::wording::fill;
-use super::plots::{CLOSINGS, GIFTS, OPENINGS, PLOTS, Plot};
+use super::plots::{GIFTS, OPENINGS, PLOTS, Plot};
 use super::things::{BEINGS, Being, Class, HE, LOOKS, OBJECTS, Object, PLACES, Place, SHE, Sex, TEMPERS};
 
 /// The parts of a story.
@@ -69,7 +69,7 @@ impl Cast {
             look: looks.then(|| *pick(LOOKS, rng, |_| true)),
             gift: pick(OBJECTS, rng, |gift| gift != object && gift.class != Class::Sight),
             place: pick(PLACES, rng, |place| place.wet || !wet),
-            plot: pick(PLOTS, rng, |plot| plot.classes.contains(&object.class) && (plot.wet || !wet)),
+            plot: pick(PLOTS, rng, |plot| (plot.fits)(object) && (plot.wet || !wet)),
         }
     }
 
@@ -78,7 +78,7 @@ impl Cast {
         let mut steps = vec![OPENINGS];
         steps.extend(self.plot.steps);
         steps.extend(with_gift.then_some(GIFTS));
-        steps.extend([CLOSINGS, &[super::THE_END]]);
+        steps.extend([self.plot.closings, &[super::THE_END]]);
         let slots = self.slots();
         let slot = |name: &str| slots.iter().find(|(slot, _)| *slot == name).map(|(_, value)| value.as_str());
         let mut told: Vec<String> = steps.iter().filter_map(|step| step.choose(rng)).map(|sentence| fill(sentence, slot)).collect();
@@ -86,7 +86,7 @@ impl Cast {
         told.join(" ")
     }
 
-    fn slots(&self) -> [(&'static str, String); 16] {
+    fn slots(&self) -> [(&'static str, String); 17] {
         let (he, his, him) = if self.she { ("she", "her", "her") } else { ("he", "his", "him") };
         let looks_like = |noun: &str| self.look.map_or_else(|| noun.to_owned(), |look| format!("{look} {noun}"));
         [
@@ -99,6 +99,7 @@ impl Cast {
             ("a_helper", with_article(self.helper.noun)),
             ("a_plain_helper", with_article(self.helper.noun)),
             ("object", self.object.noun.to_owned()),
+            ("look_object", looks_like(self.object.noun)),
             ("an_object", with_article(&looks_like(self.object.noun))),
             ("a_plain_object", with_article(self.object.noun)),
             ("use", self.object.verb.to_owned()),

@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 
 use self::cast::{Cast, with_article};
 use super::topic::{Fact, Split, Topic};
-use super::wording::{Wording, fnv1a, noun, question, request, unseen, whole};
+use super::wording::{Wording, fnv1a, request, unseen, whole};
 use super::{Check, Kind};
 
 /// How every story ends.
@@ -40,17 +40,17 @@ const ABOUT: &[Wording] = &[
     request("write a story with {x}"),
     request("tell us a story about {x}"),
     request("invent a story about {x}"),
-    noun("a story about {x}"),
-    noun("a short story about {x}"),
-    noun("a little story about {x}"),
-    noun("a story with {x}"),
+    whole("a story about {x}, please"),
+    whole("a short story about {x}"),
+    whole("please, a little story about {x}"),
+    whole("a story with {x}, please"),
     whole("story about {x}"),
     whole("I want to hear a story about {x}."),
     whole("I would like to hear a story about {x}."),
     whole("I want a story about {x}."),
     whole("do you know a story about {x}?"),
     whole("do you have a story about {x}?"),
-    question("can I have a story about {x}"),
+    whole("can I have a story about {x}?"),
     unseen(request("write a nice story about {x}")),
     unseen(request("make up a little story about {x}")),
     unseen(whole("do you know a little story about {x}?")),
@@ -72,9 +72,8 @@ const ANY: &[Wording] = &[
     request("tell me another story"),
     request("tell me a nice story"),
     request("write me a story"),
-    noun("a story"),
-    noun("a short story"),
-    noun("another story"),
+    whole("a short story"),
+    whole("another story, please"),
     whole("story"),
     whole("story time!"),
     whole("a story, please"),
@@ -83,7 +82,7 @@ const ANY: &[Wording] = &[
     whole("do you know any stories?"),
     whole("can I hear a story?"),
     unseen(request("write a little story")),
-    unseen(noun("a little story")),
+    unseen(whole("a little story, please")),
     unseen(whole("I would like to hear a story.")),
     unseen(request("make up a short story")),
     unseen(whole("can I hear a short story?")),
@@ -169,7 +168,7 @@ impl Request {
 
     /// Whether two of the things are kept for evaluation; the order in which they are asked for does not matter.
     fn has_unseen_pair(&self) -> bool {
-        let kept = |a: &&str, b: &&str| fnv1a(&format!("{} {}", a.min(b), a.max(b))) % UNSEEN_OF == 0;
+        let kept = |a: &&str, b: &&str| fnv1a(&format!("{} {}", a.min(b), a.max(b))).is_multiple_of(UNSEEN_OF);
         self.things.iter().enumerate().any(|(at, a)| self.things[at + 1..].iter().any(|b| kept(a, b)))
     }
 }

@@ -1,15 +1,17 @@
 //! The plots: steps with alternatives, one of which is told.
 //!
-//! Slots: `{name}` of the hero, `{he}`, `{his}`, `{him}`; `{object}`, `{an_object}` (with an adjective at times), `{use}` (`play with`);
+//! Slots: `{name}` of the hero, `{he}`, `{his}`, `{him}`; `{object}`, `{an_object}` and `{look_object}` (with an adjective at times), `{use}` (`play with`);
 //! `{helper}`, `{a_helper}`; `{at}` (`in the park`) and `{to}` (`to the park`). Each plot tells of all four.
 
-use super::things::Class;
+use super::things::{Class, Object};
 
 /// One way for a story to go.
 #[derive(Debug)]
 pub(super) struct Plot {
-    /// The classes of objects that fit.
-    pub classes: &'static [Class],
+    /// Which objects fit.
+    pub fits: fn(&Object) -> bool,
+    /// How it ends, before the end itself.
+    pub closings: &'static [&'static str],
     /// Whether those who swim can take part.
     pub wet: bool,
     /// The sentences, with alternatives.
@@ -26,20 +28,23 @@ pub(super) const OPENINGS: &[&str] = &[
 
 /// How a second object comes in, if one was asked for.
 pub(super) const GIFTS: &[&str] = &[
-    "Then {name} gave the {helper} {a_gift} to say thank you.",
+    "Then {name} gave the {helper} {a_gift} too.",
     "At home {name} had {a_gift}, and {he} gave it to the {helper}.",
     "The {helper} also had {a_gift}, and {name} liked it very much.",
 ];
 
-/// How stories end, before the end itself.
-pub(super) const CLOSINGS: &[&str] = &[
+/// Ends of plots in which strangers meet.
+const NEW_FRIENDS: &[&str] = &[
     "From that day on, they were good friends.",
     "They were friends from that day on.",
     "They were very happy.",
-    "It was a good day.",
     "And they all lived happily ever after.",
-    "Then {name} went home with a smile.",
+    "{name} had found a good friend.",
 ];
+
+/// Ends of all plots.
+const HAPPY: &[&str] =
+    &["They were very happy.", "It was a good day.", "And they all lived happily ever after.", "{name} smiled all day long."];
 
 use Class::{Food, Sight, Thing, Toy, Wear};
 
@@ -48,10 +53,11 @@ pub(super) const PLOTS: &[Plot] =
     &[LOST, IN_THE_TREE, BROKEN, WISH, SHARED_TOY, CHEERED, WAY_HOME, FOUND, HUNGRY, BIRTHDAY, AFRAID, IN_THE_SKY];
 
 const LOST: Plot = Plot {
-    classes: &[Toy, Wear, Thing],
+    fits: |object| matches!(object.class, Toy | Wear | Thing),
+    closings: NEW_FRIENDS,
     wet: true,
     steps: &[
-        &["{name} had {an_object}.", "{name} loved {his} {object} very much.", "{He} had {an_object} and took it everywhere."],
+        &["{name} had {an_object}.", "{name} loved {his} {look_object} very much.", "{He} had {an_object} and took it everywhere."],
         &[
             "One day {he} took the {object} {to}.",
             "One sunny day {he} went {to} with the {object}.",
@@ -71,10 +77,11 @@ const LOST: Plot = Plot {
 };
 
 const IN_THE_TREE: Plot = Plot {
-    classes: &[Toy, Wear],
+    fits: |object| object.light,
+    closings: NEW_FRIENDS,
     wet: false,
     steps: &[
-        &["One day {he} went {to} with {an_object}.", "One windy day {name} took {his} {object} {to}."],
+        &["One day {he} went {to} with {an_object}.", "One windy day {name} took {his} {look_object} {to}."],
         &["A strong wind came and took the {object} up into a tree.", "Then the wind blew, and the {object} flew up into a high tree."],
         &["{name} jumped and jumped, but the tree was too high.", "{He} could not reach it."],
         &["{A_helper} saw {him} and said, \"I can help you.\"", "Then {a_helper} came and asked, \"Can I help you?\""],
@@ -89,7 +96,8 @@ const IN_THE_TREE: Plot = Plot {
 };
 
 const BROKEN: Plot = Plot {
-    classes: &[Toy, Thing],
+    fits: |object| object.breaks,
+    closings: NEW_FRIENDS,
     wet: true,
     steps: &[
         &["{name} had {an_object}.", "{His} mom gave {him} {an_object}."],
@@ -107,7 +115,8 @@ const BROKEN: Plot = Plot {
 };
 
 const WISH: Plot = Plot {
-    classes: &[Toy, Wear, Thing, Food],
+    fits: |object| object.class != Sight,
+    closings: HAPPY,
     wet: true,
     steps: &[
         &[
@@ -130,7 +139,8 @@ const WISH: Plot = Plot {
 };
 
 const SHARED_TOY: Plot = Plot {
-    classes: &[Toy],
+    fits: |object| object.class == Toy,
+    closings: NEW_FRIENDS,
     wet: true,
     steps: &[
         &["One day {name} saw {an_object} {at}.", "One day {he} went {to} and found {an_object}."],
@@ -144,21 +154,23 @@ const SHARED_TOY: Plot = Plot {
 };
 
 const CHEERED: Plot = Plot {
-    classes: &[Toy, Wear, Thing, Food],
+    fits: |object| object.class != Sight,
+    closings: NEW_FRIENDS,
     wet: true,
     steps: &[
         &["One day {name} saw {a_helper} {at}.", "One day {he} went {to} and saw {a_helper}."],
         &["The {helper} was sad and sat all alone.", "The {helper} was crying."],
         &["\"Why are you sad?\" asked {name}.", "\"What is wrong?\" asked {name}."],
         &["\"I have no friends,\" said the {helper}.", "\"Nobody wants to play with me,\" said the {helper}."],
-        &["{name} ran home and came back with {an_object}.", "{name} had {an_object} in {his} bag and took it out."],
+        &["{name} went away and came back with {an_object}.", "{name} thought for a while and came back with {an_object}."],
         &["\"This {object} is for you,\" {he} said.", "\"Take this {object}. I will be your friend,\" said {name}."],
         &["The {helper} looked at the {object} and smiled.", "Now the {helper} was not sad any more."],
     ],
 };
 
 const WAY_HOME: Plot = Plot {
-    classes: &[Toy, Wear, Thing, Food],
+    fits: |object| object.class != Sight,
+    closings: NEW_FRIENDS,
     wet: false,
     steps: &[
         &["One day {he} went {to} with {an_object}.", "One day {he} took {an_object} and went {to}."],
@@ -172,7 +184,8 @@ const WAY_HOME: Plot = Plot {
 };
 
 const FOUND: Plot = Plot {
-    classes: &[Toy, Wear, Thing],
+    fits: |object| matches!(object.class, Toy | Wear | Thing),
+    closings: NEW_FRIENDS,
     wet: true,
     steps: &[
         &["One day {he} found {an_object} {at}.", "One day {he} went {to} and saw {an_object} on the ground."],
@@ -186,7 +199,8 @@ const FOUND: Plot = Plot {
 };
 
 const HUNGRY: Plot = Plot {
-    classes: &[Food],
+    fits: |object| object.class == Food,
+    closings: HAPPY,
     wet: true,
     steps: &[
         &["One day {he} went {to} with {a_plain_object}.", "One day {name} sat {at} and wanted to eat {a_plain_object}."],
@@ -200,7 +214,8 @@ const HUNGRY: Plot = Plot {
 };
 
 const BIRTHDAY: Plot = Plot {
-    classes: &[Toy, Wear, Thing, Food],
+    fits: |object| object.class != Sight,
+    closings: HAPPY,
     wet: true,
     steps: &[
         &["{name} had a friend, {a_plain_helper}.", "{His} best friend was {a_plain_helper}."],
@@ -214,10 +229,11 @@ const BIRTHDAY: Plot = Plot {
 };
 
 const AFRAID: Plot = Plot {
-    classes: &[Toy],
+    fits: |object| object.class == Toy,
+    closings: NEW_FRIENDS,
     wet: true,
     steps: &[
-        &["One day {he} went {to} to {use} {his} {object}.", "One day {name} was {at} with {his} {object}."],
+        &["One day {he} went {to} to {use} {his} {look_object}.", "One day {name} was {at} with {his} {look_object}."],
         &["Then {a_helper} came, and {name} was afraid.", "Suddenly {he} saw {a_helper} and was afraid."],
         &["{He} hid behind a stone.", "{He} wanted to run away."],
         &[
@@ -231,7 +247,8 @@ const AFRAID: Plot = Plot {
 };
 
 const IN_THE_SKY: Plot = Plot {
-    classes: &[Sight],
+    fits: |object| object.class == Sight,
+    closings: HAPPY,
     wet: true,
     steps: &[
         &["One day {he} was {at} and saw {an_object}.", "One day {name} went {to} and saw {an_object} in the sky."],

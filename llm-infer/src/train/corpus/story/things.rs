@@ -46,6 +46,10 @@ pub(super) struct Object {
     pub class: Class,
     /// The infinitive that goes before `the kite`.
     pub verb: &'static str,
+    /// Whether the wind can carry it.
+    pub light: bool,
+    /// Whether it can break and be fixed.
+    pub breaks: bool,
 }
 
 /// Where a story happens.
@@ -74,7 +78,17 @@ const fn swimmer(noun: &'static str) -> Being {
 }
 
 const fn object(noun: &'static str, class: Class, verb: &'static str) -> Object {
-    Object { noun, class, verb }
+    Object { noun, class, verb, light: false, breaks: false }
+}
+
+impl Object {
+    const fn light(self) -> Self {
+        Self { light: true, ..self }
+    }
+
+    const fn breaks(self) -> Self {
+        Self { breaks: true, ..self }
+    }
 }
 
 const fn toy(noun: &'static str) -> Object {
@@ -174,39 +188,39 @@ pub(super) const BEINGS: &[Being] = &[
 
 /// What stories turn around.
 pub(super) const OBJECTS: &[Object] = &[
-    toy("ball"),
-    toy("kite"),
-    toy("doll"),
-    toy("drum"),
-    toy("balloon"),
-    toy("car"),
-    toy("train"),
-    toy("boat"),
-    toy("truck"),
+    toy("ball").light(),
+    toy("kite").light().breaks(),
+    toy("doll").breaks(),
+    toy("drum").breaks(),
+    toy("balloon").light(),
+    toy("car").breaks(),
+    toy("train").breaks(),
+    toy("boat").breaks(),
+    toy("truck").breaks(),
     toy("puzzle"),
-    toy("plane"),
+    toy("plane").light().breaks(),
     toy("bell"),
-    toy("whistle"),
-    toy("toy"),
+    toy("whistle").breaks(),
+    toy("toy").breaks(),
     toy("rope"),
     toy("stick"),
     toy("block"),
-    toy("bucket"),
-    toy("guitar"),
-    toy("flute"),
-    object("bike", Class::Toy, "ride"),
-    object("sled", Class::Toy, "ride"),
-    object("wagon", Class::Toy, "ride"),
-    object("scooter", Class::Toy, "ride"),
-    wear("hat"),
+    toy("bucket").breaks(),
+    toy("guitar").breaks(),
+    toy("flute").breaks(),
+    object("bike", Class::Toy, "ride").breaks(),
+    object("sled", Class::Toy, "ride").breaks(),
+    object("wagon", Class::Toy, "ride").breaks(),
+    object("scooter", Class::Toy, "ride").breaks(),
+    wear("hat").light(),
     wear("coat"),
-    wear("scarf"),
-    wear("cap"),
+    wear("scarf").light(),
+    wear("cap").light(),
     wear("crown"),
     wear("ring"),
-    wear("shirt"),
-    wear("dress"),
-    wear("sock"),
+    wear("shirt").light(),
+    wear("dress").light(),
+    wear("sock").light(),
     wear("shoe"),
     wear("mask"),
     food("cake"),
@@ -225,33 +239,33 @@ pub(super) const OBJECTS: &[Object] = &[
     food("pizza"),
     food("muffin"),
     object("book", Class::Thing, "read"),
-    object("map", Class::Thing, "read"),
-    object("letter", Class::Thing, "read"),
-    thing("lamp"),
+    object("map", Class::Thing, "read").light(),
+    object("letter", Class::Thing, "read").light(),
+    thing("lamp").breaks(),
     thing("key"),
-    thing("box"),
-    thing("basket"),
-    thing("cup"),
+    thing("box").breaks(),
+    thing("basket").breaks(),
+    thing("cup").breaks(),
     thing("flower"),
     thing("stone"),
     thing("shell"),
-    thing("leaf"),
-    thing("feather"),
+    thing("leaf").light(),
+    thing("feather").light(),
     thing("spoon"),
     thing("coin"),
-    thing("umbrella"),
+    thing("umbrella").breaks(),
     thing("blanket"),
     thing("pillow"),
-    thing("clock"),
+    thing("clock").breaks(),
     thing("bag"),
-    thing("brush"),
+    thing("brush").breaks(),
     thing("pencil"),
-    thing("mirror"),
-    thing("flag"),
-    thing("chair"),
+    thing("mirror").breaks(),
+    thing("flag").light(),
+    thing("chair").breaks(),
     thing("button"),
     thing("picture"),
-    thing("pot"),
+    thing("pot").breaks(),
     thing("rose"),
     thing("candle"),
     object("moon", Class::Sight, "look at"),
