@@ -1,11 +1,13 @@
 //! Local inference for large language models on Burn: checkpoints in, text out.
 //!
 //! The way of a prompt: [`checkpoint`] reads a [`Model`], [`chat`] renders the conversation, [`tokenizer`] makes ids of it,
-//! [`session`] keeps the cache between turns, [`generate`] runs prefill and decode, [`sample`] picks each token.
+//! [`session`] keeps the cache between turns ([`conversation`] its messages), [`generate`] runs prefill and decode, [`sample`] picks each token.
 
+pub mod bench;
 pub mod builtin;
 pub mod chat;
 pub mod checkpoint;
+pub mod conversation;
 pub mod device;
 mod error;
 pub mod generate;
@@ -17,7 +19,7 @@ pub mod stop;
 pub mod tokenizer;
 pub mod train;
 
-pub use error::{Error, ErrorKind, Result};
 pub use burn::tensor::DType;
+pub use error::{Error, ErrorKind, Result};
 pub use llm_model;
 pub use model::{Model, ModelOptions, open};

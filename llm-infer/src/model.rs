@@ -147,7 +147,12 @@ impl Model {
 
     /// The type of keys and values unless told otherwise: f16, but f32 where the device has no other or exactness was asked for.
     pub fn kv_dtype(&self) -> DType {
-        if self.inner.exact || !self.inner.device.device.supports_dtype(DType::F16) { DType::F32 } else { DType::F16 }
+        Self::default_kv_dtype(&self.inner.device, if self.inner.exact { WeightDtype::F32 } else { WeightDtype::Auto })
+    }
+
+    /// As [`Model::kv_dtype`] of a model that is loaded on `device` as `dtype`.
+    pub fn default_kv_dtype(device: &DeviceInfo, dtype: WeightDtype) -> DType {
+        if dtype == WeightDtype::F32 || !device.device.supports_dtype(DType::F16) { DType::F32 } else { DType::F16 }
     }
 
     /// Whether keys of earlier positions stay valid when the sequence grows to `length`.

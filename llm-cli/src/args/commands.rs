@@ -1,0 +1,161 @@
+//! The flags of each command.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::parse::{above_zero, positive};
+use super::{ModelArgs, RunArgs, SamplingArgs};
+
+/// `llm chat`.
+#[derive(Debug, Args)]
+pub struct ChatArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// The system message
+    #[arg(long, value_name = "TEXT")]
+    pub system: Option<String>,
+    #[command(flatten)]
+    pub run: RunArgs,
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+}
+
+/// `llm generate`.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// The prompt [default: stdin, without the line ending at its end]
+    #[arg(long, value_name = "TEXT", conflicts_with = "input_jsonl")]
+    pub prompt: Option<String>,
+    /// Apply the chat template: the prompt is the user's message
+    #[arg(long)]
+    pub chat: bool,
+    /// The system message
+    #[arg(long, value_name = "TEXT", requires = "chat")]
+    pub system: Option<String>,
+    /// Run a batch: one {"prompt": ..} or {"messages": [..]} a line, with "id" and sampling fields where wanted
+    #[arg(long, value_name = "FILE", requires = "output_jsonl")]
+    pub input_jsonl: Option<PathBuf>,
+    /// Where the batch's answers go; one that is there already is resumed
+    #[arg(long, value_name = "FILE", requires = "input_jsonl")]
+    pub output_jsonl: Option<PathBuf>,
+    #[command(flatten)]
+    pub run: RunArgs,
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+}
+
+/// `llm inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Read every weight, and refuse NaN and infinity
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// `llm tokenize`.
+#[derive(Debug, Args)]
+pub struct TokenizeArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// The text, or with --decode the ids [default: stdin, without the line ending at its end]
+    #[arg(long, value_name = "TEXT")]
+    pub prompt: Option<String>,
+    /// Add no special tokens; with --decode, show none
+    #[arg(long)]
+    pub no_special: bool,
+    /// Ids (separated by spaces or commas) to text
+    #[arg(long)]
+    pub decode: bool,
+}
+
+/// `llm bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Random weights in the shape of NAME (smollm2-135m, qwen2.5-0.5b, llama-3.2-1b, tinyllama-1.1b, llama-3.1-8b) or CONFIG.json
+    #[arg(long, value_name = "NAME|CONFIG.json", conflicts_with_all = ["positional", "model"])]
+    pub shape: Option<String>,
+    /// Prompt lengths
+    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "128,512", value_parser = positive)]
+    pub prefill: Vec<usize>,
+    /// Numbers of tokens to decode
+    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "64", value_parser = positive)]
+    pub decode: Vec<usize>,
+    /// Tokens that are in the cache already
+    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "0,1024")]
+    pub depth: Vec<usize>,
+    /// Runs of each measurement, after one that warms up
+    #[arg(long, value_name = "N", default_value = "3", value_parser = positive)]
+    pub runs: usize,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// `llm train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// The folder that checkpoints, the loss plot and the model are written to
+    #[arg(value_name = "OUT")]
+    pub out: PathBuf,
+    /// Lines of {"messages": [..]} or {"text": ".."} to learn from [default: the generators that made `builtin`]
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// A JSON list of stories to learn from beside the generators
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub stories: Option<PathBuf>,
+    /// Go on from the newest checkpoint in OUT
+    #[arg(long)]
+    pub resume: bool,
+    /// Train into a folder that holds a model already
+    #[arg(long, conflicts_with = "resume")]
+    pub force: bool,
+    #[arg(long, value_name = "N", default_value = "4000", value_parser = positive)]
+    pub steps: usize,
+    /// Tokens of one batch
+    #[arg(long, value_name = "N", default_value = "4096", value_parser = positive)]
+    pub batch_tokens: usize,
+    /// Highest learning rate; it rises for --warmup-steps and falls as a cosine
+    #[arg(long, value_name = "X", default_value = "0.003", value_parser = above_zero)]
+    pub learning_rate: f64,
+    #[arg(long, value_name = "N", default_value = "100")]
+    pub warmup_steps: usize,
+    #[arg(long, value_name = "X", default_value = "0.05", value_parser = above_zero)]
+    pub weight_decay: f64,
+    /// Longer gradients of a parameter are cut to this norm
+    #[arg(long, value_name = "X", default_value = "1", value_parser = above_zero)]
+    pub max_gradient_norm: f64,
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub seed: u64,
+    /// Steps between checkpoints
+    #[arg(long, value_name = "N", default_value = "250", value_parser = positive)]
+    pub checkpoint_every: usize,
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+}
+
+/// The sizes of the model that `llm train` makes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Shape (llama)")]
+pub struct ShapeArgs {
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = positive)]
+    pub vocab_size: usize,
+    #[arg(long, value_name = "N", default_value = "256", value_parser = positive)]
+    pub hidden_size: usize,
+    #[arg(long, value_name = "N", default_value = "640", value_parser = positive)]
+    pub intermediate_size: usize,
+    #[arg(long, value_name = "N", default_value = "4", value_parser = positive)]
+    pub layers: usize,
+    #[arg(long, value_name = "N", default_value = "4", value_parser = positive)]
+    pub heads: usize,
+    #[arg(long, value_name = "N", default_value = "2", value_parser = positive)]
+    pub kv_heads: usize,
+    /// Longest sequence
+    #[arg(long, value_name = "N", default_value = "512", value_parser = positive)]
+    pub ctx: usize,
+}

@@ -1,0 +1,106 @@
+//! Flags about the model and how it runs, shared by several commands.
+
+use clap::{ArgAction, Args, ValueEnum};
+use llm_infer::checkpoint::WeightDtype;
+
+use super::parse::{id_and_bias, positive};
+
+/// The model of a command.
+#[derive(Debug, Args)]
+pub struct ModelArgs {
+    /// A folder, a .safetensors file beside its config.json, a name in the models folder, or `builtin`
+    #[arg(value_name = "MODEL", conflicts_with = "model")]
+    pub positional: Option<String>,
+    /// The same as MODEL
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+}
+
+/// How a model is loaded and run.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Context: most tokens of prompt and answer together [default: the model's]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub ctx: Option<usize>,
+    /// Type of the weights in memory; auto is as stored where the device has it
+    #[arg(long, value_enum, default_value_t = Dtype::Auto, hide_default_value = true, value_name = "TYPE")]
+    pub dtype: Dtype,
+    /// Type of keys and values [default: f16, f32 on ndarray and with --dtype f32]
+    #[arg(long, value_enum, value_name = "TYPE")]
+    pub kv: Option<KvType>,
+    /// Refuse a model with tensors that it has no place for
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// How tokens are picked, and when to stop; defaults are the model's.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Sampling")]
+pub struct SamplingArgs {
+    /// 0 is greedy
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    pub temperature: Option<f32>,
+    /// Keep the K likeliest tokens; 0 keeps all
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
+    pub top_k: Option<i64>,
+    /// Keep the likeliest tokens that together have probability P
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub top_p: Option<f32>,
+    /// Keep tokens at least P times as likely as the likeliest
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub min_p: Option<f32>,
+    /// Divide the logits of tokens seen before
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub repetition_penalty: Option<f32>,
+    /// Lower the logits of tokens generated before
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub presence_penalty: Option<f32>,
+    /// Lower them for each time
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub frequency_penalty: Option<f32>,
+    /// Add V to the logit of a token (repeatable)
+    #[arg(long, value_name = "ID=V", value_parser = id_and_bias, action = ArgAction::Append)]
+    pub logit_bias: Vec<(u32, f32)>,
+    /// Make the draws repeatable
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Stop before this text (repeatable)
+    #[arg(long, value_name = "TEXT", action = ArgAction::Append)]
+    pub stop: Vec<String>,
+    /// Most tokens of an answer [default: the model's, else 1024]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub max_tokens: Option<usize>,
+    /// Go on past the end of the answer
+    #[arg(long)]
+    pub ignore_eos: bool,
+    /// Report each token's log-probability and the N likeliest (with --json)
+    #[arg(long, value_name = "N")]
+    pub logprobs: Option<usize>,
+}
+
+/// `--dtype`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Dtype {
+    Auto,
+    F32,
+    F16,
+    Bf16,
+}
+
+impl From<Dtype> for WeightDtype {
+    fn from(dtype: Dtype) -> Self {
+        match dtype {
+            Dtype::Auto => Self::Auto,
+            Dtype::F32 => Self::F32,
+            Dtype::F16 => Self::F16,
+            Dtype::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+/// `--kv`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KvType {
+    F16,
+    F32,
+}

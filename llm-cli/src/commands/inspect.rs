@@ -1,0 +1,193 @@
+//! `llm inspect`: what a model is made of, without loading it.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use llm_infer::chat::ChatTemplate;
+use llm_infer::checkpoint::{CheckReport, Checkpoint, Progress};
+use llm_infer::llm_model::ModelConfig;
+use llm_infer::tokenizer::Tokenizer;
+use llm_infer::{Error, builtin};
+use serde_json::{Value, json};
+
+use super::{Environment, print_json};
+use crate::args::InspectArgs;
+use crate::models;
+use crate::settings::dtype_name;
+use crate::ui::Unit;
+
+/// A checkpoint with what lies beside it; a tokenizer or template that is missing or damaged is part of the finding.
+struct Parts {
+    checkpoint: Checkpoint,
+    config: ModelConfig,
+    tokenizer: Result<Tokenizer, Error>,
+    template: Result<ChatTemplate, Error>,
+}
+
+/// Tensors of one type.
+#[derive(Default)]
+struct Total {
+    tensors: usize,
+    parameters: usize,
+    bytes: u64,
+}
+
+pub fn run(args: &InspectArgs, environment: &Environment, out: &mut dyn Write) -> anyhow::Result<()> {
+    let path = models::resolve(&args.model)?;
+    let parts = open(&path)?;
+    let check = args.check.then(|| check(&parts.checkpoint, environment)).transpose()?;
+    if environment.common.json { print_json(&as_json(&path, &parts, check), out) } else { Ok(print(&path, &parts, check, out)?) }
+}
+
+fn open(path: &str) -> llm_infer::Result<Parts> {
+    let (checkpoint, tokenizer, template) = if path == builtin::NAME {
+        let (checkpoint, tokenizer, template) = builtin::open()?;
+        (checkpoint, Ok(tokenizer), template)
+    } else {
+        let checkpoint = Checkpoint::open(path)?;
+        let folder = checkpoint.folder().unwrap_or(Path::new(path)).to_owned();
+        (checkpoint, Tokenizer::open(&folder), ChatTemplate::open(&folder))
+    };
+    Ok(Parts { config: checkpoint.model_config()?, checkpoint, tokenizer, template })
+}
+
+fn check(checkpoint: &Checkpoint, environment: &Environment) -> llm_infer::Result<CheckReport> {
+    let bar = environment.ui.progress("checking", Unit::Bytes);
+    let show = |done: &Progress| bar.update(done.bytes, done.total_bytes);
+    checkpoint.check(Some(&show), Some(environment.interrupt.flag()))
+}
+
+/// The tensors by type, and all together.
+fn totals(checkpoint: &Checkpoint) -> (BTreeMap<String, Total>, Total) {
+    let (mut by_type, mut all) = (BTreeMap::<String, Total>::new(), Total::default());
+    for info in checkpoint.tensors() {
+        for total in [by_type.entry(dtype_name(info.dtype)).or_default(), &mut all] {
+            total.tensors += 1;
+            total.parameters += info.elements();
+            total.bytes += info.bytes;
+        }
+    }
+    (by_type, all)
+}
+
+fn as_json(path: &str, parts: &Parts, check: Option<CheckReport>) -> Value {
+    let (by_type, all) = totals(&parts.checkpoint);
+    let total = |total: &Total| json!({"tensors": total.tensors, "parameters": total.parameters, "bytes": total.bytes});
+    let tensors = parts.checkpoint.tensors().iter().map(|info| {
+        json!({"name": info.name, "dtype": dtype_name(info.dtype), "shape": info.shape, "bytes": info.bytes, "file": info.file.to_string_lossy()})
+    });
+    let generation = parts.checkpoint.generation_config();
+    let mut value = json!({
+        "model": path,
+        "architecture": parts.config.model_type,
+        "config": parts.config,
+        "parameters": all.parameters,
+        "bytes": all.bytes,
+        "dtypes": by_type.iter().map(|(dtype, of_type)| (dtype.clone(), total(of_type))).collect::<serde_json::Map<_, _>>(),
+        "tokenizer": tokenizer_json(parts),
+        "eos_token_id": generation.eos_token_id,
+        "chat_template": parts.template.is_ok(),
+        "tensors": tensors.collect::<Vec<_>>(),
+    });
+    if let Some(check) = check {
+        value["check"] = json!({"tensors": check.tensors, "values": check.values, "bytes": check.bytes, "finite": true});
+    }
+    value
+}
+
+fn tokenizer_json(parts: &Parts) -> Value {
+    match &parts.tokenizer {
+        Ok(tokenizer) => json!({
+            "vocab_size": tokenizer.vocab_size(), "bos_token": tokenizer.bos_token(), "eos_token": tokenizer.eos_token(),
+            "pad_token": tokenizer.pad_token(),
+        }),
+        Err(error) => json!({"error": error.to_string()}),
+    }
+}
+
+fn print(path: &str, parts: &Parts, check: Option<CheckReport>, out: &mut dyn Write) -> std::io::Result<()> {
+    let (by_type, all) = totals(&parts.checkpoint);
+    writeln!(out, "{path}: {}, {} parameters, {}\n", parts.config.model_type, grouped(all.parameters as u64), size(all.bytes))?;
+    if let Ok(Value::Object(fields)) = serde_json::to_value(&parts.config) {
+        for (name, value) in fields {
+            writeln!(out, "{name:<24} {}", brief(&name, &value))?;
+        }
+    }
+    writeln!(out, "{:<24} {}", "tokenizer", tokenizer_line(parts))?;
+    writeln!(out, "{:<24} {}", "chat_template", template_line(parts))?;
+    let width = parts.checkpoint.tensors().iter().map(|info| info.name.len()).max().unwrap_or(0);
+    writeln!(out)?;
+    for info in parts.checkpoint.tensors() {
+        writeln!(out, "{:<width$}  {:<5} {:<16} {:>12}", info.name, dtype_name(info.dtype), format!("{:?}", info.shape), size(info.bytes))?;
+    }
+    writeln!(out)?;
+    for (dtype, total) in &by_type {
+        writeln!(
+            out,
+            "{dtype:<5} {:>5} tensors {:>16} parameters {:>12}",
+            total.tensors,
+            grouped(total.parameters as u64),
+            size(total.bytes)
+        )?;
+    }
+    match check {
+        Some(check) => writeln!(out, "\nchecked: all {} numbers of {} tensors are finite", grouped(check.values as u64), check.tensors),
+        None => Ok(()),
+    }
+}
+
+/// Windows are one for each layer: their number says enough.
+fn brief(name: &str, value: &Value) -> String {
+    match value.as_array() {
+        Some(windows) if name == "sliding_windows" => {
+            let windowed = windows.iter().filter(|window| !window.is_null()).count();
+            let first = windows.iter().find(|window| !window.is_null());
+            first.map_or_else(|| "none".to_owned(), |window| format!("{window} in {windowed} of {} layers", windows.len()))
+        }
+        _ => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+    }
+}
+
+fn tokenizer_line(parts: &Parts) -> String {
+    match &parts.tokenizer {
+        Ok(tokenizer) => {
+            let special = |name: &str, token: Option<&str>| token.map(|token| format!(", {name} `{token}`")).unwrap_or_default();
+            let (bos, eos) = (special("bos", tokenizer.bos_token()), special("eos", tokenizer.eos_token()));
+            format!("{} tokens{bos}{eos}, ends at {:?}", tokenizer.vocab_size(), parts.checkpoint.generation_config().eos_token_id)
+        }
+        Err(error) => format!("unusable: {error}"),
+    }
+}
+
+fn template_line(parts: &Parts) -> String {
+    match &parts.template {
+        Ok(_) => "yes".into(),
+        Err(error) => format!("no: {error}"),
+    }
+}
+
+/// `1234567` as `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join(",")
+}
+
+/// Bytes in the largest unit that keeps a number above 1.
+fn size(bytes: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let power = (bytes.max(1).ilog2() / 10).min(units.len() as u32 - 1);
+    if power == 0 { format!("{bytes} B") } else { format!("{:.1} {}", bytes as f64 / 1024_f64.powi(power as i32), units[power as usize]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_readable() {
+        assert_eq!([0, 999, 1000, 1234567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 1023, 1024, 1 << 20, 3 << 29].map(size), ["0 B", "1023 B", "1.0 KiB", "1.0 MiB", "1.5 GiB"]);
+    }
+}

@@ -1,0 +1,174 @@
+//! Raw flags in, ready objects out: done once, before any work.
+
+use llm_infer::checkpoint::Progress;
+use llm_infer::device::{self, DeviceChoice, DeviceInfo};
+use llm_infer::generate::GenerateOptions;
+use llm_infer::sample::{SamplingConfig, SamplingOptions};
+use llm_infer::session::Session;
+use llm_infer::{DType, Error, Model, ModelOptions};
+
+use crate::args::{CommonArgs, KvType, ModelArgs, RunArgs, SamplingArgs};
+use crate::interrupt::Interrupt;
+use crate::models;
+use crate::ui::{Failure, Ui, Unit};
+
+/// The longest answer where neither the user nor the model says.
+const MAX_TOKENS: usize = 1024;
+
+/// A model and how to run it.
+pub struct Setup {
+    pub model: Model,
+    context: usize,
+    pub kv_dtype: DType,
+}
+
+impl Setup {
+    /// Opens the device and loads the model.
+    ///
+    /// # Errors
+    /// Flags that do not go together, and whatever is wrong with device or model.
+    pub fn load(model: &ModelArgs, run: &RunArgs, common: &CommonArgs, ui: &Ui, interrupt: &Interrupt) -> anyhow::Result<Self> {
+        let path = models::resolve(model)?;
+        let device = open_device(common.device, ui)?;
+        let kv = run.kv.map(|kv| kv_dtype(kv, &device)).transpose()?;
+        let progress = ui.progress("loading", Unit::Bytes);
+        let show = |done: &Progress| progress.update(done.bytes, done.total_bytes);
+        let options = ModelOptions {
+            dtype: run.dtype.into(),
+            strict: run.strict,
+            progress: Some(&show),
+            cancel: Some(interrupt.flag()),
+            ..ModelOptions::new(device)
+        };
+        let model = Model::load(&path, &options)?;
+        drop(progress);
+        report_load(&model, ui);
+        let context = context(run.ctx, &model, ui);
+        let kv_dtype = kv.unwrap_or_else(|| model.kv_dtype());
+        ui.detail(&format!("keys and values {}, context {context}", dtype_name(kv_dtype)));
+        Ok(Self { model, context, kv_dtype })
+    }
+
+    /// An empty session.
+    pub fn session(&self) -> Session {
+        Session::with(&self.model, self.context, self.kv_dtype)
+    }
+}
+
+/// Opens the device that was asked for.
+///
+/// # Errors
+/// A device that is absent or not built in.
+pub fn open_device(choice: DeviceChoice, ui: &Ui) -> llm_infer::Result<DeviceInfo> {
+    let device = device::open(choice)?;
+    ui.detail(&format!("device {}: {}", device.name, device.description));
+    Ok(device)
+}
+
+/// The type of keys and values that was asked for.
+///
+/// # Errors
+/// A type that the device does not compute with.
+pub fn kv_dtype(kv: KvType, device: &DeviceInfo) -> llm_infer::Result<DType> {
+    let dtype = match kv {
+        KvType::F16 => DType::F16,
+        KvType::F32 => DType::F32,
+    };
+    if device.device.supports_dtype(dtype) {
+        return Ok(dtype);
+    }
+    let expected = device.dtypes().join(" or ");
+    Err(Error::request("--kv", dtype_name(dtype), format!("{expected} on {}", device.name)))
+}
+
+/// `f16` for [`DType::F16`].
+pub fn dtype_name(dtype: DType) -> String {
+    format!("{dtype:?}").to_lowercase()
+}
+
+fn context(asked: Option<usize>, model: &Model, ui: &Ui) -> usize {
+    let own = model.config().max_position_embeddings;
+    let context = asked.unwrap_or(own);
+    if context > own {
+        ui.warning(&format!("a context of {context} tokens is beyond the {own} that the model is made for"));
+    }
+    context
+}
+
+fn report_load(model: &Model, ui: &Ui) {
+    let report = model.report();
+    let mut details = format!("model {}: {} parameters in {}", model.name(), report.parameters, dtype_name(report.dtype));
+    for change in &report.converted {
+        let (from, to) = (dtype_name(change.from), dtype_name(change.to));
+        details.push_str(&format!(", {} tensors {from} -> {to}", change.tensors));
+    }
+    ui.detail(&details);
+    if !report.unexpected.is_empty() {
+        let (count, first) = (report.unexpected.len(), report.unexpected.iter().take(10).cloned().collect::<Vec<_>>().join(", "));
+        let more = if count > 10 { ", ..." } else { "" };
+        ui.warning(&format!("{count} tensors that the model has no place for were left out: {first}{more} (`--strict` refuses them)"));
+    }
+}
+
+/// Refuses `--logprobs` where they could not be shown.
+///
+/// # Errors
+/// `--logprobs` without `--json`.
+pub fn require_json_for_logprobs(args: &SamplingArgs, common: &CommonArgs) -> Result<(), Failure> {
+    match args.logprobs {
+        Some(_) if !common.json => {
+            Err(Failure::usage("--logprobs: got no `--json`, expected both").with_hint("only the JSON object has room for them"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the user says about sampling, checked as far as it can be without a model.
+///
+/// # Errors
+/// A value that no model allows.
+pub fn user_sampling(args: &SamplingArgs) -> llm_infer::Result<SamplingOptions> {
+    let user = SamplingOptions {
+        do_sample: None,
+        temperature: args.temperature,
+        top_k: args.top_k,
+        top_p: args.top_p,
+        min_p: args.min_p,
+        repetition_penalty: args.repetition_penalty,
+        presence_penalty: args.presence_penalty,
+        frequency_penalty: args.frequency_penalty,
+        logit_bias: (!args.logit_bias.is_empty()).then(|| args.logit_bias.iter().copied().collect()),
+        seed: args.seed,
+    };
+    SamplingConfig::resolve(&SamplingOptions::default(), &user).validate()?;
+    llm_infer::stop::StopStrings::new(&args.stop)?;
+    Ok(user)
+}
+
+/// The flags over the model's defaults over ours.
+pub fn generate_options(model: &Model, user: &SamplingOptions, args: &SamplingArgs, ui: &Ui) -> GenerateOptions {
+    let sampling = SamplingConfig::resolve(&model.generation().sampling(), user);
+    let advised = model.generation().max_new_tokens.and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0);
+    let max_tokens = args.max_tokens.or(advised).unwrap_or(MAX_TOKENS);
+    ui.detail(&format!("sampling {}, at most {max_tokens} tokens", serde_json::json!(sampling)));
+    GenerateOptions {
+        stop: args.stop.clone(),
+        ignore_eos: args.ignore_eos,
+        logprobs: args.logprobs,
+        ..GenerateOptions::new(sampling, max_tokens)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f53_values_are_refused_before_a_model_is_loaded() {
+        let args = SamplingArgs { temperature: Some(f32::NAN), ..Default::default() };
+        assert!(user_sampling(&args).is_err());
+        let args = SamplingArgs { stop: vec![String::new()], ..Default::default() };
+        assert!(user_sampling(&args).is_err());
+        assert!(user_sampling(&SamplingArgs::default()).is_ok());
+    }
+}

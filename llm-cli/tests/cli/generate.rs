@@ -1,0 +1,106 @@
+//! `llm generate` and `llm chat` through a pipe.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::support::{Copy, fixture, plain, run, run_with};
+
+const GREEDY: [&str; 10] = ["--temperature", "0", "--ignore-eos", "--dtype", "f32", "--device", "cpu", "--max-tokens", "24", "--json"];
+
+fn expected(name: &str) -> Value {
+    let path = std::path::Path::new(&fixture(name)).join("expected.json");
+    serde_json::from_slice(&std::fs::read(path).expect("expected.json")).expect("JSON")
+}
+
+#[test]
+fn the_json_object_is_that_of_the_contract() {
+    let expected = &expected("llama")["prompts"][0];
+    let prompt = expected["prompt"].as_str().expect("a prompt");
+    let path = fixture("llama");
+    let arguments = [&["generate", &path, "--prompt", prompt, "--logprobs", "5"], &GREEDY[..]].concat();
+    let answer = run(&arguments).json();
+    let keys: Vec<&String> = answer.as_object().expect("an object").keys().collect();
+    assert_eq!(keys, ["model", "device", "text", "prompt_tokens", "tokens", "finish_reason", "logprobs", "usage", "timings", "memory"]);
+    assert_eq!(answer["prompt_tokens"], expected["prompt_tokens"]);
+    assert_eq!(answer["tokens"], expected["tokens"]);
+    assert_eq!((&answer["model"], &answer["device"]), (&"llama".into(), &"cpu".into()));
+    assert_eq!(answer["finish_reason"], "length");
+    assert_eq!(answer["usage"]["completion_tokens"], 24);
+    let first = &answer["logprobs"][0];
+    assert_eq!(first["id"], answer["tokens"][0]);
+    for (found, reference) in first["top"].as_array().expect("top").iter().zip(expected["top"][0].as_array().expect("top")) {
+        assert_eq!(found[0], reference[0]);
+        assert!((found[1].as_f64().expect("a number") - reference[1].as_f64().expect("a number")).abs() < 1e-3);
+    }
+    for key in ["load_s", "prefill_s", "time_to_first_token_s", "decode_s", "prefill_tokens_per_second", "decode_tokens_per_second"] {
+        assert!(answer["timings"][key].as_f64().is_some_and(|value| value >= 0.0), "{key}");
+    }
+    for key in ["weights_bytes", "kv_cache_bytes"] {
+        assert!(answer["memory"][key].as_u64().is_some_and(|bytes| bytes > 0), "{key}");
+    }
+}
+
+#[test]
+fn text_streams_as_it_stands_in_the_object() {
+    let path = fixture("llama");
+    let flags = &GREEDY[..GREEDY.len() - 1];
+    let streamed = run(&[&["generate", &path, "--prompt", "The cat"], flags].concat());
+    assert_eq!(streamed.code, 0, "{}", streamed.stderr);
+    let whole = run(&[&["generate", &path, "--prompt", "The cat"], &GREEDY[..]].concat()).json();
+    assert_eq!(streamed.stdout, format!("{}\n", whole["text"].as_str().expect("text")));
+    let piped = run_with(&[&["generate", &path], flags].concat(), b"The cat\n");
+    assert_eq!(piped.stdout, streamed.stdout);
+}
+
+#[test]
+fn a_seed_makes_draws_repeatable() {
+    let path = fixture("llama");
+    let with =
+        |seed: &str| run(&["generate", &path, "--prompt", "a", "--seed", seed, "--temperature", "1", "--json"]).json()["tokens"].clone();
+    assert_eq!(with("1"), with("1"));
+    assert_ne!(with("1"), with("2"));
+}
+
+#[test]
+fn chat_answers_a_pipe_and_ends() {
+    let path = fixture("llama-tied-llama3");
+    let arguments = ["chat", &path, "--temperature", "0", "--max-tokens", "5", "--ignore-eos"];
+    let answer = run_with(&arguments, b"hello\n");
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(answer.stdout.ends_with('\n') && answer.stderr.is_empty(), "{}", answer.stderr);
+    let alias = run_with(&["run", &path, "--temperature", "0", "--max-tokens", "5", "--ignore-eos"], b"hello");
+    assert_eq!(alias.stdout, answer.stdout);
+    let template = ["generate", &path, "--chat", "--prompt", "hello", "--temperature", "0", "--max-tokens", "5", "--ignore-eos"];
+    assert_eq!(run(&template).stdout, answer.stdout);
+    let json = run_with(&[&arguments[..], &["--json"]].concat(), b"hello\n").json();
+    assert_eq!(format!("{}\n", json["text"].as_str().expect("text")), answer.stdout);
+}
+
+#[test]
+fn an_answer_that_is_cut_without_being_asked_is_noticed() {
+    let outcome = run(&["generate", &fixture("llama"), "--prompt", "a", "--ignore-eos", "--ctx", "16", "--temperature", "0"]);
+    assert!(outcome.stderr.starts_with("note: the answer was cut after"), "{}", outcome.stderr);
+    let quiet = run(&["generate", &fixture("llama"), "--prompt", "a", "--ignore-eos", "--ctx", "16", "--temperature", "0", "--quiet"]);
+    assert_eq!((quiet.stderr, quiet.stdout), (String::new(), outcome.stdout));
+}
+
+#[test]
+fn verbose_tells_what_ran_where() {
+    let outcome = run(&["generate", &fixture("llama"), "--prompt", "a", "--max-tokens", "2", "--device", "cpu", "-v"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    for part in ["device cpu", "sampling {", "keys and values f16", "attention", "flex"] {
+        assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
+    }
+}
+
+#[test]
+fn f55_a_closed_pipe_ends_quietly() {
+    let copy = Copy::endless();
+    let arguments = ["generate", &copy.path(), "--prompt", "a", "--ignore-eos", "--max-tokens", "90000"];
+    let mut child = plain(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("ends");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}

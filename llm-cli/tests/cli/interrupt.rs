@@ -1,0 +1,49 @@
+//! Ctrl-C: no test waits by the clock; each waits for a byte or for the end of the process.
+#![expect(unsafe_code, reason = "signals can only be sent through the C library")]
+
+use std::io::Read;
+use std::process::{Child, Stdio};
+
+use crate::support::{Copy, plain};
+
+fn speaking(model: &Copy, more: &[&str]) -> Child {
+    let path = model.path();
+    let base = ["generate", &path, "--prompt", "a", "--ignore-eos", "--max-tokens", "90000"];
+    let mut child = plain(&[&base, more].concat()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
+    child.stdin.take();
+    child
+}
+
+fn interrupt(child: &Child) {
+    let id = i32::try_from(child.id()).expect("a process id");
+    // SAFETY: the process is our child and not yet waited for, so the id is its own.
+    assert_eq!(unsafe { libc::kill(id, libc::SIGINT) }, 0);
+}
+
+#[test]
+fn f57_the_first_stops_the_answer() {
+    let model = Copy::endless();
+    let mut child = speaking(&model, &[]);
+    let mut first = [0];
+    child.stdout.as_mut().expect("piped").read_exact(&mut first).expect("a byte");
+    interrupt(&child);
+    let output = child.wait_with_output().expect("ends");
+    assert_eq!(output.status.code(), Some(130));
+    assert!(output.stdout.ends_with(b"\n"));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn f57_the_second_ends_the_process() {
+    let model = Copy::endless();
+    let mut child = speaking(&model, &[]);
+    let mut first = [0];
+    child.stdout.as_mut().expect("piped").read_exact(&mut first).expect("a byte");
+    // Nobody reads on: the first may find the process waiting for room in the pipe.
+    interrupt(&child);
+    while child.try_wait().expect("a child").is_none() {
+        interrupt(&child);
+        std::thread::yield_now();
+    }
+    assert_eq!(child.wait().expect("a child").code(), Some(130));
+}

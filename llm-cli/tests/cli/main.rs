@@ -1,0 +1,11 @@
+//! The command line as its users see it: output, errors, exit codes. The models are the fixtures of `tests/fixtures`.
+
+mod batch;
+mod errors;
+mod generate;
+mod help;
+#[cfg(unix)]
+mod interrupt;
+mod models;
+mod support;
+mod tools;

@@ -1,0 +1,103 @@
+//! `llm inspect`, `devices`, `tokenize` and `bench`.
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{fixture, run, run_with};
+
+#[test]
+fn inspect_shows_what_is_there() {
+    let path = fixture("llama-tied-llama3");
+    let found = run(&["inspect", &path, "--json", "--check"]).json();
+    assert_eq!((&found["architecture"], &found["chat_template"]), (&"llama".into(), &true.into()));
+    assert_eq!(found["config"]["num_hidden_layers"], 2);
+    assert_eq!(found["check"]["finite"], true);
+    let tensors = found["tensors"].as_array().expect("tensors");
+    let total: u64 = tensors.iter().map(|tensor| tensor["bytes"].as_u64().expect("bytes")).sum();
+    assert_eq!(found["bytes"], total);
+    let embedding = tensors.iter().find(|tensor| tensor["name"] == "model.embed_tokens.weight").expect("an embedding");
+    assert_eq!((&embedding["dtype"], &embedding["shape"]), (&"bf16".into(), &json!([320, 48])));
+    let shown = run(&["inspect", &path]);
+    assert_eq!(shown.code, 0);
+    for part in ["model.embed_tokens.weight", "num_key_value_heads      1", "bf16", "chat_template            yes"] {
+        assert!(shown.stdout.contains(part), "{part}: {}", shown.stdout);
+    }
+}
+
+#[test]
+fn devices_lists_the_cpu() {
+    let found = run(&["devices", "--json"]).json();
+    let names: Vec<&Value> = found["devices"].as_array().expect("devices").iter().map(|device| &device["name"]).collect();
+    assert!(names.contains(&&"cpu".into()), "{names:?}");
+    assert!(found["not_built_in"].is_array());
+    let shown = run(&["devices"]);
+    assert!(shown.stdout.lines().any(|line| line.starts_with("cpu") && line.contains("f32")), "{}", shown.stdout);
+}
+
+#[test]
+fn tokenize_goes_both_ways() {
+    let path = fixture("llama");
+    let found = run(&["tokenize", &path, "--prompt", "The cat", "--json"]).json();
+    assert_eq!(found["tokens"], json!([1, 298, 274, 270]));
+    assert_eq!(found["pieces"].as_array().expect("pieces").len(), 4);
+    assert_eq!(run_with(&["tokenize", &path, "--json"], b"The cat\n").json(), found);
+    assert_eq!(run(&["tokenize", &path, "--prompt", "The cat", "--no-special", "--json"]).json()["tokens"], json!([298, 274, 270]));
+    let text = run_with(&["tokenize", &path, "--decode"], b"298 274,270\n");
+    assert_eq!((text.code, text.stdout.as_str()), (0, "The cat\n"), "{}", text.stderr);
+    assert_eq!(run(&["tokenize", &path, "--decode", "--prompt", "4000000"]).code, 2);
+    assert_eq!(run(&["tokenize", &path]).code, 2);
+}
+
+#[test]
+fn bench_rows_are_those_of_the_contract() {
+    let arguments = ["bench", &fixture("llama"), "--prefill", "8", "--decode", "4", "--depth", "0,16", "--runs", "1", "--device", "cpu"];
+    let outcome = run(&[&arguments[..], &["--json"]].concat());
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let rows: Vec<Value> = outcome.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let tests: Vec<_> = rows.iter().map(|row| (row["test"].as_str().expect("test"), row["depth"].as_u64().expect("depth"))).collect();
+    assert_eq!(tests, [("prefill", 0), ("prefill", 16), ("decode", 0), ("decode", 16)]);
+    let keys: Vec<&String> = rows[0].as_object().expect("an object").keys().collect();
+    assert_eq!(
+        keys,
+        [
+            "model",
+            "format",
+            "bits_per_weight",
+            "device",
+            "threads",
+            "test",
+            "tokens",
+            "depth",
+            "batch",
+            "tokens_per_second",
+            "runs",
+            "bytes_per_token",
+            "read_bytes_per_second",
+            "limit_tokens_per_second",
+            "share_of_limit"
+        ]
+    );
+    assert!(rows[3]["tokens_per_second"]["median"].as_f64().is_some_and(|speed| speed > 0.0));
+    let shown = run(&[&arguments[..], &["--depth", "1000"]].concat());
+    assert!(shown.stderr.contains("beyond the context of 256 tokens"), "{}", shown.stderr);
+}
+
+#[test]
+fn train_makes_a_model_that_generates() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let out = folder.path().join("model").to_string_lossy().into_owned();
+    let data = folder.path().join("data.jsonl").to_string_lossy().into_owned();
+    let line =
+        |n: usize| json!({"messages": [{"role": "user", "content": format!("say {n}")}, {"role": "assistant", "content": format!("{n}")}]});
+    std::fs::write(&data, (0..40).map(|n| format!("{}\n", line(n))).collect::<String>()).expect("written");
+    let small = ["--hidden-size", "16", "--intermediate-size", "32", "--layers", "1", "--heads", "2", "--kv-heads", "1", "--ctx", "64"];
+    let base =
+        ["train", &out, "--data", &data, "--batch-tokens", "128", "--checkpoint-every", "2", "--device", "cpu", "--vocab-size", "300"];
+    let outcome = run(&[&base[..], &small, &["--steps", "2", "--json"]].concat());
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let lines: Vec<Value> = outcome.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((lines.len(), &lines[0]["step"], &lines[2]["report"]["finished"]), (3, &1.into(), &true.into()));
+    assert_eq!(run(&[&base[..], &small].concat()).code, 2);
+    let answer = run_with(&["chat", &out, "--max-tokens", "3"], b"say 5");
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+}

@@ -1,0 +1,227 @@
+//! Speed: prompts and single tokens per second, beside what the memory of the machine allows.
+//!
+//! Each measurement is run once to warm up and then `runs` times on the same cache, which is truncated in between. Decoding is
+//! bound by memory: each token reads every weight once, and the keys and values so far. [`read_bandwidth`] measures in the same
+//! run how fast this machine reads, and the quotient is the limit. Prefill is bound by arithmetic and has no such limit here.
+
+mod bandwidth;
+mod subject;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use llm_model::{KvCache, LogitsAt, ModelConfig, ops};
+use serde::Serialize;
+
+pub use bandwidth::read_bandwidth;
+pub use subject::Subject;
+
+use crate::generate::PREFILL_CHUNK;
+use crate::{Error, Result};
+
+/// What to measure.
+#[derive(Debug, Clone)]
+pub struct BenchOptions {
+    /// Prompt lengths.
+    pub prefill: Vec<usize>,
+    /// Numbers of tokens to decode.
+    pub decode: Vec<usize>,
+    /// Tokens in the cache beforehand.
+    pub depth: Vec<usize>,
+    /// Measured runs of each, at least 1.
+    pub runs: usize,
+    /// The type of keys and values.
+    pub kv_dtype: DType,
+}
+
+/// One kind of measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Test {
+    /// Many tokens at once.
+    Prefill,
+    /// One token at a time.
+    Decode,
+}
+
+/// One measurement to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Case {
+    /// Which kind.
+    pub test: Test,
+    /// How many tokens.
+    pub tokens: usize,
+    /// Behind how many.
+    pub depth: usize,
+}
+
+/// The spread of a measurement over its runs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spread {
+    /// The middle one.
+    pub median: f64,
+    /// The slowest.
+    pub min: f64,
+    /// The fastest.
+    pub max: f64,
+}
+
+/// One measurement; the fields are those of `llm bench --json`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    /// The model's name, or the shape's.
+    pub model: String,
+    /// The type of the weights.
+    pub format: String,
+    /// Bits in memory for each parameter.
+    pub bits_per_weight: f64,
+    /// The device.
+    pub device: String,
+    /// Threads of the CPU.
+    pub threads: usize,
+    /// Which kind.
+    pub test: Test,
+    /// How many tokens.
+    pub tokens: usize,
+    /// Behind how many.
+    pub depth: usize,
+    /// Sequences at once.
+    pub batch: usize,
+    /// Tokens per second.
+    pub tokens_per_second: Spread,
+    /// Measured runs.
+    pub runs: usize,
+    /// Bytes that a decoded token must read: weights, keys and values at the middle of the run; of a prefill the share of one token.
+    pub bytes_per_token: f64,
+    /// What the device reads in a second, measured in this run.
+    pub read_bytes_per_second: f64,
+    /// `read_bytes_per_second / bytes_per_token`, for decoding.
+    pub limit_tokens_per_second: Option<f64>,
+    /// The median as a share of that limit.
+    pub share_of_limit: Option<f64>,
+}
+
+impl BenchOptions {
+    /// The measurements in order: prefill by length, then decode by number, each at every depth.
+    pub fn cases(&self) -> Vec<Case> {
+        let all = |test, tokens: &[usize]| {
+            let pairs = tokens.iter().flat_map(|tokens| self.depth.iter().map(|depth| (*tokens, *depth)));
+            pairs.map(|(tokens, depth)| Case { test, tokens, depth }).collect::<Vec<_>>()
+        };
+        [all(Test::Prefill, &self.prefill), all(Test::Decode, &self.decode)].concat()
+    }
+}
+
+/// Makes the measurement `case` of `subject`.
+///
+/// # Errors
+/// [`Error::Request`] for more tokens than the model's context, [`Error::Cancelled`] once `cancel` is set.
+pub fn measure(subject: &Subject, case: Case, options: &BenchOptions, read_bytes_per_second: f64, cancel: &AtomicBool) -> Result<Row> {
+    let context = subject.config().max_position_embeddings;
+    let length = case.depth + case.tokens;
+    if length > context {
+        return Err(Error::request("--depth", format!("{length} tokens in all"), format!("at most the context of {context}")));
+    }
+    let mut cache = KvCache::new(subject.config(), 1, length, options.kv_dtype, &subject.device().device);
+    prefill(subject, &mut cache, case.depth, cancel)?;
+    let mut speeds = Vec::with_capacity(options.runs);
+    for run in 0..=options.runs.max(1) {
+        cache.truncate(0, case.depth);
+        let start = Instant::now();
+        match case.test {
+            Test::Prefill => prefill(subject, &mut cache, case.tokens, cancel)?,
+            Test::Decode => decode(subject, &mut cache, case.tokens, cancel)?,
+        }
+        if run > 0 {
+            speeds.push(case.tokens as f64 / start.elapsed().as_secs_f64());
+        }
+    }
+    Ok(row(subject, case, options, &mut speeds, read_bytes_per_second))
+}
+
+fn row(subject: &Subject, case: Case, options: &BenchOptions, speeds: &mut [f64], read_bytes_per_second: f64) -> Row {
+    let tokens_per_second = spread(speeds);
+    let bytes_per_token = match case.test {
+        Test::Decode => (subject.read_bytes() + kv_bytes(subject.config(), options.kv_dtype, case.depth + case.tokens / 2)) as f64,
+        Test::Prefill => subject.read_bytes() as f64 / case.tokens as f64,
+    };
+    let limit = (case.test == Test::Decode).then(|| read_bytes_per_second / bytes_per_token);
+    Row {
+        model: subject.name().to_owned(),
+        format: subject.format(),
+        bits_per_weight: subject.bits_per_weight(),
+        device: subject.device().name.clone(),
+        threads: ops::threads::count(),
+        test: case.test,
+        tokens: case.tokens,
+        depth: case.depth,
+        batch: 1,
+        tokens_per_second,
+        runs: speeds.len(),
+        bytes_per_token,
+        read_bytes_per_second,
+        limit_tokens_per_second: limit,
+        share_of_limit: limit.map(|limit| tokens_per_second.median / limit),
+    }
+}
+
+/// Fills the cache with `count` tokens as a prompt would, and waits for the last logits.
+fn prefill(subject: &Subject, cache: &mut KvCache, count: usize, cancel: &AtomicBool) -> Result<()> {
+    let vocabulary = subject.config().vocab_size;
+    // Ids all over the vocabulary, the same ones in every run.
+    let ids: Vec<i32> = (0..count).map(|index| (index.wrapping_mul(7919) % vocabulary) as i32).collect();
+    for (index, part) in ids.chunks(PREFILL_CHUNK).enumerate() {
+        let last = (index + 1) * PREFILL_CHUNK >= count;
+        let at = if last { LogitsAt::Last } else { LogitsAt::None };
+        forward(subject, cache, part, &at, cancel)?;
+    }
+    Ok(())
+}
+
+/// Decodes `count` tokens, each the likeliest after the one before.
+fn decode(subject: &Subject, cache: &mut KvCache, count: usize, cancel: &AtomicBool) -> Result<()> {
+    let mut token = 0;
+    for _ in 0..count {
+        let logits = forward(subject, cache, &[token], &LogitsAt::Last, cancel)?;
+        let largest = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+        token = largest.map_or(0, |(id, _)| id as i32);
+    }
+    Ok(())
+}
+
+fn forward(subject: &Subject, cache: &mut KvCache, ids: &[i32], at: &LogitsAt, cancel: &AtomicBool) -> Result<Vec<f32>> {
+    if cancel.load(Ordering::Relaxed) {
+        return Err(Error::Cancelled);
+    }
+    let length = cache.lengths()[0] + ids.len();
+    let tokens = on_device(ids, &subject.device().device);
+    let logits = subject.lm().forward_step(tokens, &[length], at, Some(cache));
+    if *at == LogitsAt::None {
+        return Ok(Vec::new());
+    }
+    logits.into_data().into_vec().map_err(|error| Error::Logits { got: format!("{error:?}") })
+}
+
+fn on_device(ids: &[i32], device: &Device) -> Tensor<2, Int> {
+    Tensor::from_data(TensorData::new(ids.to_vec(), [1, ids.len()]), device)
+}
+
+/// Bytes of keys and values that a token behind `depth` others reads: all, or those in the window of each layer.
+fn kv_bytes(config: &ModelConfig, dtype: DType, depth: usize) -> u64 {
+    let layers = config.num_hidden_layers.max(1);
+    let of_layer = (config.kv_bytes_per_token(dtype.size()) / layers) as u64;
+    let seen = |layer: usize| config.sliding_windows.get(layer).copied().flatten().map_or(depth, |window| window.min(depth));
+    (0..layers).map(|layer| of_layer * seen(layer) as u64).sum()
+}
+
+fn spread(speeds: &mut [f64]) -> Spread {
+    speeds.sort_by(f64::total_cmp);
+    let at = |index: usize| speeds.get(index).copied().unwrap_or(0.0);
+    let count = speeds.len();
+    let median = if count % 2 == 1 { at(count / 2) } else { (at(count / 2) + at((count / 2).saturating_sub(1))) / 2.0 };
+    Spread { median, min: at(0), max: at(count.saturating_sub(1)) }
+}
+
+#[cfg(test)]
+mod tests;
