@@ -61,6 +61,21 @@ pub trait LlmBackend: Backend {
     fn gated(gate: FloatTensor<Self>, up: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
         gated::reference::<Self>(gate, up, activation)
     }
+
+    /// Gradients of [`LlmBackend::rms_norm`] by x and γ, for training.
+    fn rms_norm_backward(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        eps: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        rms_norm::backward_reference::<Self>(x, gamma, grad, eps)
+    }
+
+    /// Gradients of [`LlmBackend::gated`] with SiLU by gate and up, for training.
+    fn silu_backward(gate: FloatTensor<Self>, up: FloatTensor<Self>, grad: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        gated::silu_backward_reference::<Self>(gate, up, grad)
+    }
 }
 
 /// Implements the trait for a CPU backend through the kernels on slices.
@@ -88,6 +103,21 @@ macro_rules! cpu_backend {
             fn gated(gate: FloatTensor<Self>, up: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
                 gated::cpu::<Self>(gate, up, activation)
             }
+            fn rms_norm_backward(
+                x: FloatTensor<Self>,
+                gamma: FloatTensor<Self>,
+                grad: FloatTensor<Self>,
+                eps: f64,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+                rms_norm::backward_cpu::<Self>(x, gamma, grad, eps)
+            }
+            fn silu_backward(
+                gate: FloatTensor<Self>,
+                up: FloatTensor<Self>,
+                grad: FloatTensor<Self>,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+                gated::silu_backward_cpu::<Self>(gate, up, grad)
+            }
         }
     };
 }
@@ -96,8 +126,16 @@ cpu_backend!(burn_flex::Flex);
 #[cfg(feature = "ndarray")]
 cpu_backend!(burn_ndarray::NdArray);
 
-/// Gradients flow through the portable bodies.
-impl<B: LlmBackend, C: CheckpointStrategy> LlmBackend for Autodiff<B, C> {}
+/// Gradients flow through the portable bodies, except where one operation does for many.
+impl<B: LlmBackend, C: CheckpointStrategy> LlmBackend for Autodiff<B, C> {
+    fn rms_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, eps: f64) -> FloatTensor<Self> {
+        rms_norm::autodiff::<B, C>(x, gamma, eps)
+    }
+
+    fn gated(gate: FloatTensor<Self>, up: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
+        gated::autodiff::<B, C>(gate, up, activation)
+    }
+}
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 impl LlmBackend for burn_cubecl::CubeBackend {

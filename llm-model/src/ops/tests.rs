@@ -66,6 +66,18 @@ fn elementwise_agree<B: CpuBackend>() {
             compare::<B>(fast, gated::reference::<B>(x, y.clone(), activation), 2e-6, &format!("{activation:?}"));
         }
     }
+    for (rows, width) in [(1, 8), (70, 172), (130, 33)] {
+        let [x, y, grad] = [3, 4, 5].map(|seed| tensor::<B>(&[rows, width], seed));
+        let gamma = tensor::<B>(&[width], 6);
+        let fast = rms_norm::backward_cpu::<B>(x.clone(), gamma.clone(), grad.clone(), 1e-5);
+        let slow = rms_norm::backward_reference::<B>(x.clone(), gamma, grad.clone(), 1e-5);
+        compare::<B>(fast.0, slow.0, 1e-5, "rms_norm dx");
+        compare::<B>(fast.1, slow.1, 1e-5, "rms_norm dγ");
+        let fast = gated::silu_backward_cpu::<B>(x.clone(), y.clone(), grad.clone());
+        let slow = gated::silu_backward_reference::<B>(x, y, grad);
+        compare::<B>(fast.0, slow.0, 1e-5, "silu d_gate");
+        compare::<B>(fast.1, slow.1, 1e-5, "silu d_up");
+    }
     for (dim, half) in [(8, 4), (10, 3), (64, 32)] {
         let x = tensor::<B>(&[2, 3, 5, dim], 6);
         let (cos, sin) = (tensor::<B>(&[2, 3, half], 7), tensor::<B>(&[2, 3, half], 8));

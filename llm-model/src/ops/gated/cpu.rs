@@ -7,7 +7,7 @@ use crate::ops::slices::{CpuBackend, trace};
 use crate::ops::threads;
 
 /// Numbers of one piece; below it the caller works alone.
-const PIECE: usize = 8192;
+pub(super) const PIECE: usize = 8192;
 
 pub fn cpu<B: CpuBackend>(gate: FloatTensor<B>, up: FloatTensor<B>, activation: Activation) -> FloatTensor<B> {
     trace::<B>("gated", "pieces");

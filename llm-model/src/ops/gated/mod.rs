@@ -1,7 +1,9 @@
 //! `gated`: see [`super::LlmBackend::gated`].
 
 mod cpu;
+mod gradient;
 mod reference;
 
 pub(super) use cpu::{cpu, exp};
+pub(super) use gradient::{autodiff, silu_backward_cpu, silu_backward_reference};
 pub(super) use reference::reference;
