@@ -117,7 +117,7 @@ pub(crate) fn generate(
         }
         finish = state;
         if finish.is_none() && run.generated() < limit {
-            logits = step(model, cache, &[token], run.history.len(), &LogitsAt::Last)?;
+            logits = step(model, cache, &[token], run.history.len())?;
         }
     }
     let mut done = run.finish(finish.unwrap_or(FinishReason::Length), reused, start, first, receive);
@@ -138,28 +138,31 @@ fn prefill(
     let mut done = reused;
     for part in prompt[reused..].chunks(chunk.max(1)) {
         done += part.len();
-        let at = if done == prompt.len() { LogitsAt::Last } else { LogitsAt::None };
-        let logits = step(model, cache, part, prompt.len(), &at)?;
+        let logits = if done == prompt.len() {
+            Some(step(model, cache, part, prompt.len())?)
+        } else {
+            model.lm().fill(tensor(model, part), &[prompt.len()], cache);
+            None
+        };
         if receive(Event::Prefill(done, prompt.len())).is_break() {
             return Ok(None);
         }
-        if done == prompt.len() {
-            return Ok(Some(logits));
+        if logits.is_some() {
+            return Ok(logits);
         }
     }
     Err(Error::request("prompt", "no tokens", "at least one token"))
 }
 
-/// One pass of the network over `tokens` of one sequence; its logits at `at` as one slice.
-fn step(model: &Model, cache: &mut KvCache, tokens: &[u32], length: usize, at: &LogitsAt) -> Result<Vec<f32>> {
-    let ids: Vec<i32> = tokens.iter().map(|id| *id as i32).collect();
-    let count = ids.len();
-    let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, count]), &model.device().device);
-    let logits = model.lm().forward_step(ids, &[length], at, Some(cache));
-    if *at == LogitsAt::None {
-        return Ok(Vec::new());
-    }
+/// Logits of the last of `tokens`, the next of one sequence that is `length` long once its prompt is in.
+fn step(model: &Model, cache: &mut KvCache, tokens: &[u32], length: usize) -> Result<Vec<f32>> {
+    let logits = model.lm().forward_step(tensor(model, tokens), &[length], &LogitsAt::Last, Some(cache));
     logits.into_data().into_vec::<f32>().map_err(|error| Error::Logits { got: format!("{error:?}") })
+}
+
+fn tensor(model: &Model, tokens: &[u32]) -> Tensor<2, Int> {
+    let ids: Vec<i32> = tokens.iter().map(|id| *id as i32).collect();
+    Tensor::from_data(TensorData::new(ids, [1, tokens.len()]), &model.device().device)
 }
 
 /// The state of one generation between two steps.

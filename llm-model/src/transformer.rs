@@ -18,8 +18,6 @@ pub enum LogitsAt {
     Last,
     /// One position of each row, for rows of different length.
     Each(Vec<usize>),
-    /// None: the pass only fills the cache.
-    None,
 }
 
 /// A decoder-only transformer whose layers are of type `L`.
@@ -73,7 +71,7 @@ impl<L: DecoderLayer> Transformer<L> {
     /// in chunks equals the prompt at once.
     ///
     /// # Shapes
-    /// - `tokens`: `[batch, seq]`; `[batch, positions, vocab]` out, with `positions` 0, 1 or `seq`.
+    /// - `tokens`: `[batch, seq]`; `[batch, positions, vocab]` out, with `positions` 1 or `seq`.
     pub fn forward_step(&self, tokens: Tensor<2, Int>, lengths: &[usize], at: &LogitsAt, cache: Option<&mut KvCache>) -> Tensor<3> {
         let x = self.layers(tokens, lengths, cache);
         let [batch, seq, hidden] = x.dims();
@@ -84,9 +82,16 @@ impl<L: DecoderLayer> Transformer<L> {
                 let row = |(row, &at): (usize, &usize)| x.clone().slice([row..row + 1, at..at + 1, 0..hidden]);
                 Tensor::cat(positions.iter().enumerate().map(row).collect(), 0)
             }
-            LogitsAt::None => return Tensor::zeros([batch, 0, 0], &x.device()),
         };
         self.head(x)
+    }
+
+    /// Puts the next `seq` tokens of each sequence into `cache` without computing logits: a part of a prompt.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[batch, seq]`.
+    pub fn fill(&self, tokens: Tensor<2, Int>, lengths: &[usize], cache: &mut KvCache) {
+        self.layers(tokens, lengths, Some(cache));
     }
 
     fn layers(&self, tokens: Tensor<2, Int>, lengths: &[usize], mut cache: Option<&mut KvCache>) -> Tensor<3> {
@@ -129,10 +134,17 @@ impl<L: DecoderLayer> Transformer<L> {
 pub trait CausalLm: Send + Sync {
     /// See [`Transformer::forward_step`].
     fn forward_step(&self, tokens: Tensor<2, Int>, lengths: &[usize], at: &LogitsAt, cache: Option<&mut KvCache>) -> Tensor<3>;
+
+    /// See [`Transformer::fill`].
+    fn fill(&self, tokens: Tensor<2, Int>, lengths: &[usize], cache: &mut KvCache);
 }
 
 impl<L: DecoderLayer> CausalLm for Transformer<L> {
     fn forward_step(&self, tokens: Tensor<2, Int>, lengths: &[usize], at: &LogitsAt, cache: Option<&mut KvCache>) -> Tensor<3> {
         Transformer::forward_step(self, tokens, lengths, at, cache)
+    }
+
+    fn fill(&self, tokens: Tensor<2, Int>, lengths: &[usize], cache: &mut KvCache) {
+        Transformer::fill(self, tokens, lengths, cache);
     }
 }
