@@ -171,10 +171,14 @@ fn prefill(subject: &Subject, cache: &mut KvCache, count: usize, cancel: &Atomic
     let vocabulary = subject.config().vocab_size;
     // Ids all over the vocabulary, the same ones in every run.
     let ids: Vec<i32> = (0..count).map(|index| (index.wrapping_mul(7919) % vocabulary) as i32).collect();
-    for (index, part) in ids.chunks(PREFILL_CHUNK).enumerate() {
-        let last = (index + 1) * PREFILL_CHUNK >= count;
-        let at = if last { LogitsAt::Last } else { LogitsAt::None };
-        forward(subject, cache, part, &at, cancel)?;
+    let whole = count.saturating_sub(1) / PREFILL_CHUNK * PREFILL_CHUNK;
+    for part in ids[..whole].chunks(PREFILL_CHUNK) {
+        require_running(cancel)?;
+        let length = cache.lengths()[0] + part.len();
+        subject.lm().fill(on_device(part, &subject.device().device), &[length], cache);
+    }
+    if count > 0 {
+        forward(subject, cache, &ids[whole..], cancel)?;
     }
     Ok(())
 }
@@ -183,23 +187,23 @@ fn prefill(subject: &Subject, cache: &mut KvCache, count: usize, cancel: &Atomic
 fn decode(subject: &Subject, cache: &mut KvCache, count: usize, cancel: &AtomicBool) -> Result<()> {
     let mut token = 0;
     for _ in 0..count {
-        let logits = forward(subject, cache, &[token], &LogitsAt::Last, cancel)?;
+        let logits = forward(subject, cache, &[token], cancel)?;
         let largest = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
         token = largest.map_or(0, |(id, _)| id as i32);
     }
     Ok(())
 }
 
-fn forward(subject: &Subject, cache: &mut KvCache, ids: &[i32], at: &LogitsAt, cancel: &AtomicBool) -> Result<Vec<f32>> {
-    if cancel.load(Ordering::Relaxed) {
-        return Err(Error::Cancelled);
-    }
+fn require_running(cancel: &AtomicBool) -> Result<()> {
+    if cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
+}
+
+/// The logits behind `ids`.
+fn forward(subject: &Subject, cache: &mut KvCache, ids: &[i32], cancel: &AtomicBool) -> Result<Vec<f32>> {
+    require_running(cancel)?;
     let length = cache.lengths()[0] + ids.len();
     let tokens = on_device(ids, &subject.device().device);
-    let logits = subject.lm().forward_step(tokens, &[length], at, Some(cache));
-    if *at == LogitsAt::None {
-        return Ok(Vec::new());
-    }
+    let logits = subject.lm().forward_step(tokens, &[length], &LogitsAt::Last, Some(cache));
     logits.into_data().into_vec().map_err(|error| Error::Logits { got: format!("{error:?}") })
 }
 
