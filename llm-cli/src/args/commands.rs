@@ -115,6 +115,9 @@ pub struct TrainArgs {
     /// Train into a folder that holds a model already
     #[arg(long, conflicts_with = "resume")]
     pub force: bool,
+    /// Do not train: ask the model OUT (or `builtin`) the held-out prompts and count right answers
+    #[arg(long)]
+    pub score: bool,
     #[arg(long, value_name = "N", default_value = "4000", value_parser = positive)]
     pub steps: usize,
     /// Tokens of one batch
@@ -143,7 +146,7 @@ pub struct TrainArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Shape (llama)")]
 pub struct ShapeArgs {
-    #[arg(long, value_name = "N", default_value = "1024", value_parser = positive)]
+    #[arg(long, value_name = "N", default_value = "1536", value_parser = positive)]
     pub vocab_size: usize,
     #[arg(long, value_name = "N", default_value = "256", value_parser = positive)]
     pub hidden_size: usize,

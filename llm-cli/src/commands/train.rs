@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 
 use llm_infer::Error;
 use llm_infer::device::DeviceInfo;
-use llm_infer::train::{Progress, Shape, Source, TrainOptions, TrainReport, train};
+use llm_infer::train::{Progress, Shape, Source, TrainOptions, TrainReport, evaluate_builtin, train};
+use llm_infer::{Model, ModelOptions};
 use serde_json::json;
 
 use super::{Environment, print_json};
@@ -15,6 +16,9 @@ use crate::ui::{Failure, Unit};
 
 pub fn run(args: &TrainArgs, environment: &Environment, out: &mut dyn Write) -> anyhow::Result<()> {
     let Environment { common, ui, interrupt } = *environment;
+    if args.score {
+        return score(args, environment, out);
+    }
     if args.out.join("model.safetensors").exists() && !args.resume && !args.force {
         let failure = Failure::usage(format!("{}: got a folder with a model, expected a new one", args.out.display()));
         return Err(failure.with_hint("`--resume` goes on where a stopped run was, `--force` starts anew").into());
@@ -33,6 +37,28 @@ pub fn run(args: &TrainArgs, environment: &Environment, out: &mut dyn Write) -> 
     bar.clear();
     printed?;
     finish(args, &report, environment, out)
+}
+
+/// Asks the held-out prompts and prints the share of right answers of each kind; `-v` shows every answer.
+fn score(args: &TrainArgs, environment: &Environment, out: &mut dyn Write) -> anyhow::Result<()> {
+    let Environment { common, ui, .. } = *environment;
+    let device = settings::open_device(common.device, ui)?;
+    let model = Model::load(&args.out.to_string_lossy(), &ModelOptions::new(device))?;
+    let mut printed = Ok(());
+    let scores = evaluate_builtin(&model, &mut |prompt, answer, right| {
+        if common.verbose && printed.is_ok() {
+            printed = writeln!(out, "{} {prompt}\n  {answer}", if right { "right" } else { "WRONG" });
+        }
+    })?;
+    printed?;
+    if common.json {
+        return print_json(&json!({"model": model.name(), "kinds": scores}), out);
+    }
+    for score in &scores {
+        let share = 100.0 * score.right as f64 / score.asked as f64;
+        writeln!(out, "{:12} {:3} of {:3}  {share:5.1} %", score.kind, score.right, score.asked)?;
+    }
+    Ok(())
 }
 
 fn options(args: &TrainArgs, device: &DeviceInfo) -> TrainOptions {
