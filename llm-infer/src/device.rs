@@ -109,13 +109,15 @@ pub fn list() -> Vec<DeviceInfo> {
     gpus(&mut found, "wgpu", burn::tensor::DeviceType::Wgpu);
     found.push(cpu());
     #[cfg(feature = "ndarray")]
-    found.push(DeviceInfo {
-        name: "ndarray".into(),
-        description: format!("{} (Burn NdArray, f32 only)", processor()),
-        gpu: false,
-        device: Device::ndarray(),
-    });
+    found.push(ndarray());
     found
+}
+
+#[cfg(feature = "ndarray")]
+#[expect(deprecated, reason = "burn-ndarray is deprecated upstream, but users may still ask for it")]
+fn ndarray() -> DeviceInfo {
+    let description = format!("{} (Burn NdArray, f32 only)", processor());
+    DeviceInfo { name: "ndarray".into(), description, gpu: false, device: Device::ndarray() }
 }
 
 fn cpu() -> DeviceInfo {

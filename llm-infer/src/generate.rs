@@ -157,7 +157,7 @@ fn prefill(
 /// Logits of the last of `tokens`, the next of one sequence that is `length` long once its prompt is in.
 fn step(model: &Model, cache: &mut KvCache, tokens: &[u32], length: usize) -> Result<Vec<f32>> {
     let logits = model.lm().forward_step(tensor(model, tokens), &[length], &LogitsAt::Last, Some(cache));
-    logits.into_data().into_vec::<f32>().map_err(|error| Error::Logits { got: format!("{error:?}") })
+    logits.into_data().try_into_vec::<f32>().map_err(|error| Error::Logits { got: format!("{error:?}") })
 }
 
 fn tensor(model: &Model, tokens: &[u32]) -> Tensor<2, Int> {

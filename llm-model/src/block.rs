@@ -1,6 +1,6 @@
 //! One decoder layer, and the trait by which another one takes its place.
 
-use burn::module::Module;
+use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Device, Tensor};
 
 use crate::{Attention, FeedForward, LayerCache, LayerConfig, RmsNorm};
@@ -19,7 +19,7 @@ pub struct Step {
 /// A layer of a [`crate::Transformer`]; implement it to change the architecture and keep loader, generator and server.
 ///
 /// Parameters are loaded by their path: a field `self_attn` with a field `q_proj` reads `model.layers.N.self_attn.q_proj.weight`.
-pub trait DecoderLayer: Module + std::fmt::Debug + Send + Sync + 'static {
+pub trait DecoderLayer: Module + ModuleDisplay + std::fmt::Debug + Send + Sync + 'static {
     /// A layer with fresh weights.
     fn init(config: &LayerConfig, device: &Device) -> Self;
 

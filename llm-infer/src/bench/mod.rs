@@ -204,7 +204,7 @@ fn forward(subject: &Subject, cache: &mut KvCache, ids: &[i32], cancel: &AtomicB
     let length = cache.lengths()[0] + ids.len();
     let tokens = on_device(ids, &subject.device().device);
     let logits = subject.lm().forward_step(tokens, &[length], &LogitsAt::Last, Some(cache));
-    logits.into_data().into_vec().map_err(|error| Error::Logits { got: format!("{error:?}") })
+    logits.into_data().try_into_vec::<f32>().map_err(|error| Error::Logits { got: format!("{error:?}") })
 }
 
 fn on_device(ids: &[i32], device: &Device) -> Tensor<2, Int> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::store::RecordError;
 use llm_model::Transformer;
 use serde::{Deserialize, Serialize};
 
@@ -52,9 +53,9 @@ impl State {
         let folder = options.out.join("checkpoints");
         std::fs::create_dir_all(&folder).map_err(|error| Error::io(&folder, error))?;
         let [model, optimizer] = files(&folder, self.step);
-        let failed = |path: &Path| move |error: burn::store::RecordError| Error::invalid(path, "checkpoint", error, "a written file");
-        self.model.clone().save_file(&model).map_err(failed(&model))?;
-        self.optimizer.save(&optimizer).map_err(failed(&optimizer))?;
+        let failed = |path: &Path, error| Error::invalid(path, "checkpoint", format!("{error:?}"), "a written file");
+        self.model.clone().save_file(&model).map_err(|error: RecordError| failed(&model, error))?;
+        self.optimizer.save(&optimizer).map_err(|error| failed(&optimizer, error))?;
         let saved = Saved {
             step: self.step,
             shape: options.shape,
@@ -84,10 +85,10 @@ impl State {
             return Err(error.with_hint("resume with the settings it was started with, or train into another folder"));
         }
         let [model, optimizer] = files(&folder, saved.step);
-        let damaged = |path: &Path| move |error: burn::store::RecordError| Error::invalid(path, "checkpoint", error, "a whole checkpoint");
+        let damaged = |path: &Path, error: RecordError| Error::invalid(path, "checkpoint", format!("{error:?}"), "a whole checkpoint");
         Ok(Self {
-            model: self.model.try_load_file(&model).map_err(damaged(&model))?,
-            optimizer: self.optimizer.load(&optimizer).map_err(damaged(&optimizer))?,
+            model: self.model.try_load_file(&model).map_err(|error| damaged(&model, error))?,
+            optimizer: self.optimizer.load(&optimizer).map_err(|error| damaged(&optimizer, error))?,
             step: saved.step,
             training: saved.training,
             held_out: saved.held_out,
