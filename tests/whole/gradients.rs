@@ -63,7 +63,7 @@ impl ModuleVisitor for Compare<'_> {
 
 /// Largest absolute difference.
 fn furthest(got: TensorData, want: TensorData) -> f64 {
-    assert_eq!(got.shape, want.shape);
+    assert_eq!(got.shape(), want.shape());
     got.iter::<f64>().zip(want.iter::<f64>()).map(|(got, want)| (got - want).abs()).fold(0.0, f64::max)
 }
 

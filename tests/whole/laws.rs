@@ -33,14 +33,14 @@ fn cache(model: &Model, batch: usize) -> KvCache {
 fn full(model: &Model, ids: &[u32]) -> Vec<Vec<f32>> {
     let logits = model.lm().forward_step(tensor(model, &[ids.to_vec()]), &[ids.len()], &LogitsAt::All, None);
     let vocab = logits.dims()[2];
-    logits.into_data().into_vec::<f32>().expect("f32").chunks(vocab).map(<[f32]>::to_vec).collect()
+    logits.into_data().try_into_vec::<f32>().expect("f32").chunks(vocab).map(<[f32]>::to_vec).collect()
 }
 
 fn last(model: &Model, ids: &[Vec<u32>], cache: &mut KvCache) -> Vec<Vec<f32>> {
     let lengths: Vec<usize> = cache.lengths().iter().map(|length| length + ids[0].len()).collect();
     let logits = model.lm().forward_step(tensor(model, ids), &lengths, &LogitsAt::Last, Some(cache));
     let vocab = logits.dims()[2];
-    logits.into_data().into_vec::<f32>().expect("f32").chunks(vocab).map(<[f32]>::to_vec).collect()
+    logits.into_data().try_into_vec::<f32>().expect("f32").chunks(vocab).map(<[f32]>::to_vec).collect()
 }
 
 fn close(got: &[f32], want: &[f32]) -> bool {

@@ -1,5 +1,6 @@
 //! Every fast kernel against its reference, on odd shapes, for every CPU backend.
 
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{FloatDType, Shape};
 use burn_flex::Flex;
