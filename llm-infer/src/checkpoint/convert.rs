@@ -1,6 +1,7 @@
 //! From the stored dtype to the model's, and the search for values that are not numbers.
 
 use burn::tensor::{DType, TensorData, bf16, f16};
+use half::slice::HalfFloatSliceExt;
 
 use super::source::TensorInfo;
 use crate::{Error, Result};
@@ -10,6 +11,9 @@ pub(super) fn convert(data: TensorData, target: DType, info: &TensorInfo) -> Res
     if data.dtype() == target {
         return Ok(data);
     }
+    if let Some(widened) = widen(&data, target) {
+        return Ok(widened);
+    }
     if let Some((index, value)) = first(&data, |value| value.is_finite() && value.abs() >= overflow(target)) {
         let expected = format!("a value that {} can hold", target.name());
         return Err(Error::invalid(&info.file, place(info, index), format!("`{value:e}`"), expected)
@@ -17,6 +21,19 @@ pub(super) fn convert(data: TensorData, target: DType, info: &TensorInfo) -> Res
     }
     data.try_cast(target)
         .map_err(|error| Error::invalid(&info.file, format!("tensor `{}`", info.name), error, format!("data of dtype {}", target.name())))
+}
+
+/// Halves as f32, the commonest conversion, by the processor's own instructions.
+fn widen(data: &TensorData, target: DType) -> Option<TensorData> {
+    if target != DType::F32 || !matches!(data.dtype(), DType::F16 | DType::BF16) {
+        return None;
+    }
+    let mut values = vec![0.0; data.num_elements()];
+    match data.dtype() {
+        DType::F16 => data.as_slice::<f16>().ok()?.convert_to_f32_slice(&mut values),
+        _ => data.as_slice::<bf16>().ok()?.convert_to_f32_slice(&mut values),
+    }
+    Some(TensorData::new(values, data.shape().clone()))
 }
 
 /// Refuses the first NaN or infinity of `data`, naming tensor and index.
@@ -85,6 +102,16 @@ mod tests {
         assert!(convert(TensorData::new(vec![f64::from(f32::MAX)], [1]), DType::F32, &info(&[1])).is_ok());
         assert!(convert(TensorData::new(vec![1e39f64], [1]), DType::F32, &info(&[1])).is_err());
         assert!(convert(TensorData::new(vec![f32::NAN], [1]), DType::BF16, &info(&[1])).is_ok());
+    }
+
+    #[test]
+    fn halves_widen_exactly() {
+        let expected = [1.5, -0.25, f32::INFINITY];
+        for data in
+            [TensorData::new(expected.map(f16::from_f32).to_vec(), [3]), TensorData::new(expected.map(bf16::from_f32).to_vec(), [3])]
+        {
+            assert_eq!(convert(data, DType::F32, &info(&[3])).unwrap().as_slice::<f32>().unwrap(), expected);
+        }
     }
 
     #[test]

@@ -77,7 +77,8 @@ fn f10_links_that_lead_elsewhere() {
 #[test]
 fn f11_index_and_shards_disagree() {
     let map: &[_] = &[("a", "1.safetensors"), ("b", "2.safetensors")];
-    let cases: [(&[(&str, &str)], &[&str], &str); 4] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a str);
+    let cases: [Case; 4] = [
         (map, &["a", "b"], "2.safetensors: tensor `b`: got a second one beside that of `1.safetensors`, expected one"),
         (map, &["c"], "model.safetensors.index.json: weight_map: `a`: got no such tensor there, expected it in `1.safetensors`"),
         (map, &["a", "c"], "1.safetensors: tensor `c`: got a tensor that the index lacks, expected an entry for it"),
@@ -161,7 +162,7 @@ fn f34_unreadable_file() {
 
     let folder = folder_with(&[("config.json", b"{}"), ("model.safetensors", &shard(&["a"]))]);
     let path = folder.path().join("model.safetensors");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o0)).unwrap();
     if std::fs::File::open(&path).is_ok() {
         eprintln!("skipped: this user reads everything");
         return;

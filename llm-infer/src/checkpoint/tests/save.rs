@@ -4,9 +4,11 @@ use burn::tensor::{DType, TensorData};
 use serde_json::json;
 
 use super::*;
+use crate::checkpoint::load::fill;
+use crate::checkpoint::save::save_module;
 
 fn save_little(module: &Little, folder: &Path, options: &SaveOptions) -> Result<()> {
-    save::save_module(module, &hf_name, &json!({"model_type": "little"}), folder, options)
+    save_module(module, &hf_name, &json!({"model_type": "little"}), folder, options)
 }
 
 fn file_names(folder: &Path) -> Vec<String> {
@@ -27,7 +29,7 @@ fn a_saved_module_loads_again() {
 
     let source = Safetensors::open(target.join("model.safetensors")).unwrap();
     let options = LoadOptions { strict: true, ..LoadOptions::new(&device) };
-    let (loaded, _) = load::fill(Little::new(false, &device), &source, &target, &hf_name, &|_| false, &options).unwrap();
+    let (loaded, _) = fill(Little::new(false, &device), &source, &target, &hf_name, &|_| false, &options).unwrap();
     assert_eq!(loaded.matrix(1).into_data(), module.matrix(1).into_data());
     assert_eq!(loaded.norm.weight.val().into_data(), module.norm.weight.val().into_data());
 }

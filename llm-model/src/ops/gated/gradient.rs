@@ -68,10 +68,10 @@ pub fn autodiff<B: LlmBackend, C: CheckpointStrategy>(
     }
     match Swiglu.prepare::<C>([gate.node(), up.node()]).compute_bound().stateful() {
         OpsKind::Tracked(prep) => {
-            let state = (gate.primitive.clone(), up.primitive.clone());
-            prep.finish(state, B::gated(gate.primitive, up.primitive, activation))
+            let state = (gate.primitive().clone(), up.primitive().clone());
+            prep.finish(state, B::gated(gate.into_primitive(), up.into_primitive(), activation))
         }
-        OpsKind::UnTracked(prep) => prep.finish(B::gated(gate.primitive, up.primitive, activation)),
+        OpsKind::UnTracked(prep) => prep.finish(B::gated(gate.into_primitive(), up.into_primitive(), activation)),
     }
 }
 

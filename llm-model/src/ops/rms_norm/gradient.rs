@@ -76,10 +76,10 @@ pub fn autodiff<B: LlmBackend, C: CheckpointStrategy>(
 ) -> FloatTensor<Autodiff<B, C>> {
     match RmsNorm.prepare::<C>([x.node(), gamma.node()]).compute_bound().stateful() {
         OpsKind::Tracked(prep) => {
-            let state = (x.primitive.clone(), gamma.primitive.clone(), eps);
-            prep.finish(state, B::rms_norm(x.primitive, gamma.primitive, eps))
+            let state = (x.primitive().clone(), gamma.primitive().clone(), eps);
+            prep.finish(state, B::rms_norm(x.into_primitive(), gamma.into_primitive(), eps))
         }
-        OpsKind::UnTracked(prep) => prep.finish(B::rms_norm(x.primitive, gamma.primitive, eps)),
+        OpsKind::UnTracked(prep) => prep.finish(B::rms_norm(x.into_primitive(), gamma.into_primitive(), eps)),
     }
 }
 
