@@ -29,7 +29,7 @@ impl Terminal {
             libc::fcntl(theirs, libc::F_SETFD, libc::FD_CLOEXEC);
             (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs))
         };
-        let mut command = plain(&[&["chat", model, "--ignore-eos"], more].concat());
+        let mut command = plain(&[&["chat", model, "--ignore-eos", "--device", "cpu"], more].concat());
         let copy = || theirs.try_clone().expect("a descriptor");
         command.stdin(copy()).stdout(copy()).stderr(copy()).env("TERM", "xterm");
         // SAFETY: between fork and exec only two system calls are made: a new session, whose terminal is standard input.
