@@ -150,7 +150,8 @@ pub fn generate_options(model: &Model, user: &SamplingOptions, args: &SamplingAr
     let sampling = SamplingConfig::resolve(&model.generation().sampling(), user);
     let advised = model.generation().max_new_tokens.and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0);
     let max_tokens = args.max_tokens.or(advised).unwrap_or(MAX_TOKENS);
-    ui.detail(&format!("sampling {}, at most {max_tokens} tokens", serde_json::json!(sampling)));
+    let shown = serde_json::to_string(&sampling).unwrap_or_default();
+    ui.detail(&format!("sampling {shown}, at most {max_tokens} tokens"));
     GenerateOptions {
         stop: args.stop.clone(),
         ignore_eos: args.ignore_eos,

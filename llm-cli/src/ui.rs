@@ -186,7 +186,7 @@ pub fn report_panics_briefly() {
 /// `error: …`, and after a blank line `hint: …`.
 fn report(error: &anyhow::Error) -> String {
     // Writing to a string cannot fail.
-    let mut text = format!("{RED}error{RED:#}: {error:#}\n");
+    let mut text = format!("{RED}error{RED:#}: {error}\n");
     if let Some(hint) = hint(error) {
         let _ = writeln!(text, "\n{CYAN}hint{CYAN:#}: {hint}");
     }

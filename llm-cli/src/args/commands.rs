@@ -82,16 +82,16 @@ pub struct BenchArgs {
     #[arg(long, value_name = "NAME|CONFIG.json", conflicts_with_all = ["positional", "model"])]
     pub shape: Option<String>,
     /// Prompt lengths
-    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "128,512", value_parser = positive)]
+    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "128,512", value_parser = positive)]
     pub prefill: Vec<usize>,
     /// Numbers of tokens to decode
-    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "64", value_parser = positive)]
+    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "64", value_parser = positive)]
     pub decode: Vec<usize>,
     /// Tokens that are in the cache already
-    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "0,1024")]
+    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "0,1024")]
     pub depth: Vec<usize>,
     /// Runs of each measurement, after one that warms up
-    #[arg(long, value_name = "N", default_value = "3", value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "3", value_parser = positive)]
     pub runs: usize,
     #[command(flatten)]
     pub run: RunArgs,
@@ -118,25 +118,25 @@ pub struct TrainArgs {
     /// Do not train: ask the model OUT (or `builtin`) the held-out prompts and count right answers
     #[arg(long)]
     pub score: bool,
-    #[arg(long, value_name = "N", default_value = "4000", value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "4000", value_parser = positive)]
     pub steps: usize,
     /// Tokens of one batch
-    #[arg(long, value_name = "N", default_value = "4096", value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "4096", value_parser = positive)]
     pub batch_tokens: usize,
     /// Highest learning rate; it rises for --warmup-steps and falls as a cosine
-    #[arg(long, value_name = "X", default_value = "0.003", value_parser = above_zero)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value = "0.003", value_parser = above_zero)]
     pub learning_rate: f64,
-    #[arg(long, value_name = "N", default_value = "100")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "100")]
     pub warmup_steps: usize,
-    #[arg(long, value_name = "X", default_value = "0.05", value_parser = above_zero)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value = "0.05", value_parser = above_zero)]
     pub weight_decay: f64,
     /// Longer gradients of a parameter are cut to this norm
-    #[arg(long, value_name = "X", default_value = "1", value_parser = above_zero)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value = "1", value_parser = above_zero)]
     pub max_gradient_norm: f64,
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "1")]
     pub seed: u64,
     /// Steps between checkpoints
-    #[arg(long, value_name = "N", default_value = "250", value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "250", value_parser = positive)]
     pub checkpoint_every: usize,
     #[command(flatten)]
     pub shape: ShapeArgs,
@@ -146,19 +146,19 @@ pub struct TrainArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Shape (llama)")]
 pub struct ShapeArgs {
-    #[arg(long, value_name = "N", default_value = "1536", value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "1536", value_parser = positive)]
     pub vocab_size: usize,
-    #[arg(long, value_name = "N", default_value = "256", value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "256", value_parser = positive)]
     pub hidden_size: usize,
-    #[arg(long, value_name = "N", default_value = "640", value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "640", value_parser = positive)]
     pub intermediate_size: usize,
-    #[arg(long, value_name = "N", default_value = "4", value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "4", value_parser = positive)]
     pub layers: usize,
-    #[arg(long, value_name = "N", default_value = "4", value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "4", value_parser = positive)]
     pub heads: usize,
-    #[arg(long, value_name = "N", default_value = "2", value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "2", value_parser = positive)]
     pub kv_heads: usize,
     /// Longest sequence
-    #[arg(long, value_name = "N", default_value = "512", value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "512", value_parser = positive)]
     pub ctx: usize,
 }

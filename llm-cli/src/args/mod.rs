@@ -49,7 +49,7 @@ pub struct CommonArgs {
     #[arg(long, alias = "backend", global = true, default_value = "auto", value_name = "NAME")]
     pub device: DeviceChoice,
     /// CPU threads [default: one for each core]
-    #[arg(long, global = true, value_name = "N", value_parser = positive)]
+    #[arg(long, global = true, value_name = "N", allow_negative_numbers = true, value_parser = positive)]
     pub threads: Option<usize>,
     /// Print JSON on stdout
     #[arg(long, global = true)]

@@ -20,7 +20,7 @@ pub struct ModelArgs {
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Context: most tokens of prompt and answer together [default: the model's]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = positive)]
     pub ctx: Option<usize>,
     /// Type of the weights in memory; auto is as stored where the device has it
     #[arg(long, value_enum, default_value_t = Dtype::Auto, hide_default_value = true, value_name = "TYPE")]
@@ -62,19 +62,19 @@ pub struct SamplingArgs {
     #[arg(long, value_name = "ID=V", value_parser = id_and_bias, action = ArgAction::Append)]
     pub logit_bias: Vec<(u32, f32)>,
     /// Make the draws repeatable
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Stop before this text (repeatable)
     #[arg(long, value_name = "TEXT", action = ArgAction::Append)]
     pub stop: Vec<String>,
     /// Most tokens of an answer [default: the model's, else 1024]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = positive)]
     pub max_tokens: Option<usize>,
     /// Go on past the end of the answer
     #[arg(long)]
     pub ignore_eos: bool,
     /// Report each token's log-probability and the N likeliest (with --json)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub logprobs: Option<usize>,
 }
 

@@ -30,11 +30,7 @@ fn f52_bad_numbers_are_refused() {
     for arguments in refused {
         let outcome = run(arguments);
         assert_eq!(outcome.code, 2, "{arguments:?}: {}", outcome.stderr);
-        assert!(
-            outcome.stderr.starts_with("error: ") && outcome.stderr.contains(arguments[1]),
-            "{}",
-            outcome.stderr
-        );
+        assert!(outcome.stderr.starts_with("error: ") && outcome.stderr.contains(arguments[1]), "{}", outcome.stderr);
     }
 }
 

@@ -65,13 +65,14 @@ fn a_seed_makes_draws_repeatable() {
 #[test]
 fn chat_answers_a_pipe_and_ends() {
     let path = fixture("llama-tied-llama3");
-    let arguments = ["chat", &path, "--temperature", "0", "--max-tokens", "5", "--ignore-eos"];
+    let arguments = ["chat", &path, "--temperature", "0", "--device", "cpu", "--max-tokens", "5", "--ignore-eos"];
     let answer = run_with(&arguments, b"hello\n");
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert!(answer.stdout.ends_with('\n') && answer.stderr.is_empty(), "{}", answer.stderr);
-    let alias = run_with(&["run", &path, "--temperature", "0", "--max-tokens", "5", "--ignore-eos"], b"hello");
+    let alias = run_with(&["run", &path, "--temperature", "0", "--device", "cpu", "--max-tokens", "5", "--ignore-eos"], b"hello");
     assert_eq!(alias.stdout, answer.stdout);
-    let template = ["generate", &path, "--chat", "--prompt", "hello", "--temperature", "0", "--max-tokens", "5", "--ignore-eos"];
+    let template =
+        ["generate", &path, "--chat", "--prompt", "hello", "--temperature", "0", "--device", "cpu", "--max-tokens", "5", "--ignore-eos"];
     assert_eq!(run(&template).stdout, answer.stdout);
     let json = run_with(&[&arguments[..], &["--json"]].concat(), b"hello\n").json();
     assert_eq!(format!("{}\n", json["text"].as_str().expect("text")), answer.stdout);
@@ -79,9 +80,23 @@ fn chat_answers_a_pipe_and_ends() {
 
 #[test]
 fn an_answer_that_is_cut_without_being_asked_is_noticed() {
-    let outcome = run(&["generate", &fixture("llama"), "--prompt", "a", "--ignore-eos", "--ctx", "16", "--temperature", "0"]);
+    let outcome =
+        run(&["generate", &fixture("llama"), "--prompt", "a", "--ignore-eos", "--ctx", "16", "--temperature", "0", "--device", "cpu"]);
     assert!(outcome.stderr.starts_with("note: the answer was cut after"), "{}", outcome.stderr);
-    let quiet = run(&["generate", &fixture("llama"), "--prompt", "a", "--ignore-eos", "--ctx", "16", "--temperature", "0", "--quiet"]);
+    let quiet = run(&[
+        "generate",
+        &fixture("llama"),
+        "--prompt",
+        "a",
+        "--ignore-eos",
+        "--ctx",
+        "16",
+        "--temperature",
+        "0",
+        "--device",
+        "cpu",
+        "--quiet",
+    ]);
     assert_eq!((quiet.stderr, quiet.stdout), (String::new(), outcome.stdout));
 }
 
@@ -97,7 +112,7 @@ fn verbose_tells_what_ran_where() {
 #[test]
 fn f55_a_closed_pipe_ends_quietly() {
     let copy = Copy::endless();
-    let arguments = ["generate", &copy.path(), "--prompt", "a", "--ignore-eos", "--max-tokens", "90000"];
+    let arguments = ["generate", &copy.path(), "--prompt", "a", "--ignore-eos", "--max-tokens", "90000", "--device", "cpu"];
     let mut child = plain(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("ends");

@@ -8,7 +8,7 @@ use crate::support::{Copy, plain};
 
 fn speaking(model: &Copy, more: &[&str]) -> Child {
     let path = model.path();
-    let base = ["generate", &path, "--prompt", "a", "--ignore-eos", "--max-tokens", "90000"];
+    let base = ["generate", &path, "--prompt", "a", "--ignore-eos", "--max-tokens", "90000", "--device", "cpu"];
     let mut child = plain(&[&base, more].concat()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
     child.stdin.take();
     child

@@ -8,4 +8,6 @@ mod help;
 mod interrupt;
 mod models;
 mod support;
+#[cfg(unix)]
+mod terminal;
 mod tools;

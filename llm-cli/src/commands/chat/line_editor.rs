@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
+use rustyline::history::{DefaultHistory, History};
+use rustyline::{Config, Editor};
 
 use crate::models;
 
@@ -24,22 +25,19 @@ pub enum Typed {
 
 /// The prompt on the terminal.
 pub struct LineEditor {
-    editor: DefaultEditor,
-    history: Option<PathBuf>,
+    history: DefaultHistory,
+    file: Option<PathBuf>,
 }
 
 impl LineEditor {
     /// An editor with the history of earlier conversations, where there is one that can be read.
-    ///
-    /// # Errors
-    /// A terminal that cannot be used.
-    pub fn new() -> anyhow::Result<Self> {
-        let mut editor = DefaultEditor::new()?;
-        let history = models::data_folder().map(|folder| folder.join("history"));
-        if let Some(path) = &history {
-            let _ = editor.load_history(path);
+    pub fn new() -> Self {
+        let mut history = DefaultHistory::with_config(&Config::default());
+        let file = models::data_folder().map(|folder| folder.join("history"));
+        if let Some(file) = &file {
+            let _ = history.load(file);
         }
-        Ok(Self { editor, history })
+        Self { history, file }
     }
 
     /// The next message.
@@ -47,7 +45,11 @@ impl LineEditor {
     /// # Errors
     /// A terminal that fails.
     pub fn read(&mut self) -> anyhow::Result<Typed> {
-        match assemble(&mut |prompt| self.editor.readline(prompt)) {
+        // An editor takes Ctrl-C over for as long as it lives, so it must not live while the model answers.
+        let mut editor = Editor::<(), _>::with_history(Config::default(), std::mem::take(&mut self.history))?;
+        let typed = assemble(&mut |prompt| editor.readline(prompt));
+        self.history = std::mem::take(editor.history_mut());
+        match typed {
             Ok(message) => {
                 self.remember(&message);
                 Ok(Typed::Message(message))
@@ -63,10 +65,10 @@ impl LineEditor {
         if message.trim().is_empty() {
             return;
         }
-        let _ = self.editor.add_history_entry(message);
-        if let Some(path) = &self.history {
-            let _ = path.parent().map(std::fs::create_dir_all);
-            let _ = self.editor.append_history(path);
+        let _ = self.history.add(message);
+        if let Some(file) = &self.file {
+            let _ = file.parent().map(std::fs::create_dir_all);
+            let _ = self.history.append(file);
         }
     }
 }

@@ -75,7 +75,7 @@ impl Chat<'_> {
     /// Talks until the user leaves.
     fn converse(&mut self, setup: &Setup) -> anyhow::Result<()> {
         let ui = self.environment.ui;
-        let mut editor = LineEditor::new()?;
+        let mut editor = LineEditor::new();
         ui.notice(&format!("{} on {}; /help shows the commands, Ctrl-D leaves", setup.model.name(), setup.model.device().name));
         let mut interrupted = false;
         loop {

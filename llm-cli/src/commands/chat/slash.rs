@@ -100,7 +100,8 @@ fn wrong(key: &str, value: &str) -> Failure {
 /// All settings, one a line.
 pub fn settings(options: &GenerateOptions) -> anyhow::Result<String> {
     let mut lines = Vec::new();
-    if let Value::Object(fields) = serde_json::to_value(&options.sampling)? {
+    // Through text, as a value would show every digit of an `f32` widened to `f64`.
+    if let Value::Object(fields) = serde_json::from_str(&serde_json::to_string(&options.sampling)?)? {
         lines.extend(fields.into_iter().map(|(key, value)| format!("{key}={value}")));
     }
     lines.push(format!("max_tokens={}", options.max_tokens));
@@ -138,6 +139,7 @@ mod tests {
         for (key, value) in [("temperature", "-1"), ("temperature", "warm"), ("top_p", "2"), ("max_tokens", "0"), ("nope", "1")] {
             assert!(set(&mut options, key, value).is_err(), "{key}");
         }
-        assert!(settings(&options).expect("text").contains("top_k=3\n"));
+        set(&mut options, "temperature", "0.7").expect("a number");
+        assert!(settings(&options).expect("text").starts_with("temperature=0.7\ntop_k=3\n"));
     }
 }
