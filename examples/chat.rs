@@ -9,7 +9,7 @@
 use std::io::{IsTerminal, Read, Write, stdin, stdout};
 use std::ops::ControlFlow;
 
-use llm_infer::chat::{Message, RenderOptions};
+use llm_infer::conversation::Conversation;
 use llm_infer::generate::{Event, GenerateOptions};
 use llm_infer::sample::{SamplingConfig, SamplingOptions};
 use llm_infer::session::Session;
@@ -24,12 +24,11 @@ fn main() {
 
 fn chat() -> Result<()> {
     let model = examples::load()?;
-    let mut session = Session::new(&model);
-    let mut messages = Vec::new();
+    let mut conversation = Conversation::new(Session::new(&model))?;
     if !stdin().is_terminal() {
         let mut text = String::new();
         stdin().read_to_string(&mut text).map_err(|error| Error::io("stdin", error))?;
-        return answer(&mut session, &mut messages, text.trim());
+        return answer(&mut conversation, text.trim());
     }
     eprintln!("{} on {}: type a message, or Ctrl-D to leave", model.name(), model.device().name);
     loop {
@@ -39,20 +38,17 @@ fn chat() -> Result<()> {
             return Ok(());
         }
         if !line.trim().is_empty() {
-            answer(&mut session, &mut messages, line.trim())?;
+            answer(&mut conversation, line.trim())?;
         }
     }
 }
 
-/// Adds `text` to the conversation, streams the answer to stdout and adds it, too.
-fn answer(session: &mut Session, messages: &mut Vec<Message>, text: &str) -> Result<()> {
-    let model = session.model().clone();
-    messages.push(Message::user(text));
-    let rendered = model.template()?.render(messages, &RenderOptions::default())?;
-    let prompt = model.tokenizer().encode_rendered(&rendered)?;
-    let sampling = SamplingConfig::resolve(&model.generation().sampling(), &SamplingOptions::default());
+/// Adds `text` and the answer to the conversation, and streams the answer to stdout.
+fn answer(conversation: &mut Conversation, text: &str) -> Result<()> {
+    let advice = conversation.session().model().generation().sampling();
+    let options = GenerateOptions::new(SamplingConfig::resolve(&advice, &SamplingOptions::default()), LONGEST);
     let mut out = stdout();
-    let done = session.generate(&prompt, &GenerateOptions::new(sampling, LONGEST), &mut |event| {
+    conversation.answer(text, &options, &mut |event| {
         let Event::Text(text) = event else { return ControlFlow::Continue(()) };
         // A closed pipe ends the answer.
         match write!(out, "{text}").and_then(|()| out.flush()) {
@@ -61,6 +57,5 @@ fn answer(session: &mut Session, messages: &mut Vec<Message>, text: &str) -> Res
         }
     })?;
     let _ = writeln!(out);
-    messages.push(Message::assistant(&done.text));
     Ok(())
 }

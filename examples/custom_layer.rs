@@ -1,7 +1,6 @@
 //! A researcher's layer in the place of the standard one: the same loader, session and generator run it.
 //!
-//! The block below runs attention and feed-forward side by side (as GPT-J does) and scales each by a learned factor. It reads the
-//! weights of an ordinary checkpoint and then answers, with the factors still 1.
+//! The block below runs attention and feed-forward side by side (as GPT-J does) and scales each by a learned factor.
 //!
 //! ```sh
 //! cargo run --release --example custom_layer
@@ -57,16 +56,16 @@ fn custom_layer() -> Result<()> {
 
     // A fresh model with this layer is saved like any other ...
     let folder = std::env::temp_dir().join(format!("llm-custom-layer-{}", std::process::id()));
-    let (source, tokenizer) = (llm_infer::open("builtin")?.0, "tokenizer.json");
+    let (source, _, _) = llm_infer::open("builtin")?;
     let config = ModelConfig { num_hidden_layers: 2, sliding_windows: vec![None; 2], ..source.model_config()? };
     let model = config.init_with::<ParallelBlock>(&device.device);
     let mut json = source.config().clone();
     json["num_hidden_layers"] = 2.into();
     checkpoint::save(&model, &json, &folder, &checkpoint::SaveOptions { overwrite: true, ..Default::default() })?;
     llm_infer::builtin::write_tokenizer(&folder)?;
-    println!("saved a model of {} parameters with {tokenizer} to a folder", model.num_params());
+    println!("saved a model of {} parameters", model.num_params());
 
-    // ... and loads, answers and would be served through the paths of every other model.
+    // ... and loads and answers through the paths of every other model.
     let model = Model::load_with::<ParallelBlock>(&folder.to_string_lossy(), &ModelOptions::new(device))?;
     let prompt = model.tokenizer().encode("Once upon a time", true)?;
     let greedy = SamplingConfig { temperature: 0.0, ..SamplingConfig::default() };

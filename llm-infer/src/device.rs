@@ -136,6 +136,12 @@ fn gpus(found: &mut Vec<DeviceInfo>, kind: &str, device_type: burn::tensor::Devi
     }
 }
 
+/// Whether it is worth to look for a GPU: drivers that find none print to stderr of the process and take a second for it.
+fn may_have_gpu() -> bool {
+    let nodes = ["/dev/dri/renderD128", "/dev/dri/renderD129", "/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg", "/dev/kfd"];
+    !cfg!(target_os = "linux") || nodes.iter().any(|node| std::path::Path::new(node).exists())
+}
+
 /// The name of the processor, where the system tells it.
 fn processor() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -150,6 +156,7 @@ fn processor() -> String {
 pub fn open(choice: DeviceChoice) -> Result<DeviceInfo> {
     let (kind, index) = match choice {
         DeviceChoice::Flex => return Ok(cpu()),
+        DeviceChoice::Auto if !may_have_gpu() => return Ok(cpu()),
         DeviceChoice::Auto => return Ok(list().into_iter().find(|device| device.gpu).unwrap_or_else(cpu)),
         DeviceChoice::NdArray => ("ndarray", None),
         DeviceChoice::Wgpu(index) => ("wgpu", index),
