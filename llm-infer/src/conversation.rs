@@ -19,6 +19,7 @@ pub struct Conversation {
     session: Session,
     messages: Vec<Message>,
     render: RenderOptions,
+    forgotten: usize,
 }
 
 impl Conversation {
@@ -28,12 +29,17 @@ impl Conversation {
     /// [`Error::Template`] where the model has no chat template.
     pub fn new(session: Session) -> Result<Self> {
         session.model().template()?;
-        Ok(Self { session, messages: Vec::new(), render: RenderOptions::default() })
+        Ok(Self { session, messages: Vec::new(), render: RenderOptions::default(), forgotten: 0 })
     }
 
     /// All messages in order, the system message first where there is one.
     pub fn messages(&self) -> &[Message] {
         &self.messages
+    }
+
+    /// Messages that the newest answer had to leave out, the oldest ones, because they no longer fit the context.
+    pub fn forgotten(&self) -> usize {
+        self.forgotten
     }
 
     /// The session underneath.
@@ -92,14 +98,30 @@ impl Conversation {
 
     /// Answers the messages as they stand.
     fn respond(&mut self, options: &GenerateOptions, receive: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<Generation> {
-        let model = self.session.model();
-        let rendered = model.template()?.render(&self.messages, &self.render)?;
-        let prompt = model.tokenizer().encode_rendered(&rendered)?;
+        let prompt = self.fitting_prompt(options.max_tokens)?;
         let done = self.session.generate(&prompt, options, receive)?;
         if !done.text.is_empty() {
             self.messages.push(Message::new("assistant", done.text.as_str()));
         }
         Ok(done)
+    }
+
+    /// The prompt of all messages; while it leaves no room for an answer, the oldest question and its answer are forgotten.
+    fn fitting_prompt(&mut self, max_tokens: usize) -> Result<Vec<u32>> {
+        let model = self.session.model().clone();
+        let context = self.session.context();
+        let room = max_tokens.min(context / 4);
+        self.forgotten = 0;
+        loop {
+            let rendered = model.template()?.render(&self.messages, &self.render)?;
+            let prompt = model.tokenizer().encode_rendered(&rendered)?;
+            let oldest = self.system_messages();
+            if prompt.len() + room <= context || self.messages.len() <= oldest + 2 {
+                return Ok(prompt);
+            }
+            self.messages.drain(oldest..oldest + 2);
+            self.forgotten += 2;
+        }
     }
 
     /// Writes messages and session to `path`.

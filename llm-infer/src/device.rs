@@ -31,7 +31,8 @@ impl FromStr for DeviceChoice {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = || Error::request("--device", format!("`{text}`"), "auto, cpu, flex, ndarray, wgpu[:N], vulkan[:N], metal[:N] or cuda[:N]");
+        let wrong =
+            || Error::request("--device", format!("`{text}`"), "auto, cpu, flex, ndarray, wgpu[:N], vulkan[:N], metal[:N] or cuda[:N]");
         let (name, index) = match text.split_once(':') {
             Some((name, index)) => (name, Some(index.parse().map_err(|_| wrong())?)),
             None => (text, None),

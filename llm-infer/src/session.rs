@@ -57,11 +57,7 @@ impl Session {
 
     /// Bytes of weights and cache, and the peak of the process.
     pub fn memory(&self) -> Memory {
-        Memory {
-            weights_bytes: self.model.report().bytes,
-            kv_cache_bytes: self.cache.bytes() as u64,
-            peak_rss_bytes: peak_rss_bytes(),
-        }
+        Memory { weights_bytes: self.model.report().bytes, kv_cache_bytes: self.cache.bytes() as u64, peak_rss_bytes: peak_rss_bytes() }
     }
 
     /// Forgets everything.
@@ -135,7 +131,8 @@ impl Session {
             }
         }
         let views = parts.iter().map(|(name, dtype, shape, bytes)| {
-            let view = TensorView::new(*dtype, shape.clone(), bytes).map_err(|error| Error::invalid(path, name, error, "a whole tensor"))?;
+            let view =
+                TensorView::new(*dtype, shape.clone(), bytes).map_err(|error| Error::invalid(path, name, error, "a whole tensor"))?;
             Ok((name, view))
         });
         let views = views.collect::<Result<Vec<_>>>()?;
@@ -166,7 +163,8 @@ impl Session {
         let layer = |layer: usize, kind| file.read(&format!("layers.{layer}.{kind}")).map(|data| converted(data, self.kv_dtype));
         let pairs = (0..self.model.config().num_hidden_layers).map(|index| Ok([layer(index, "keys")?, layer(index, "values")?]));
         let pairs = pairs.collect::<Result<Vec<_>>>()?;
-        let fits = tokens.len() <= self.context && pairs.first().is_some_and(|[keys, _]| keys.shape().as_slice().get(1) == Some(&tokens.len()));
+        let fits =
+            tokens.len() <= self.context && pairs.first().is_some_and(|[keys, _]| keys.shape().as_slice().get(1) == Some(&tokens.len()));
         if !fits || !self.cache.restore(0, pairs) {
             return Err(Error::invalid(path, "keys and values", "another shape", "those of this model and context"));
         }

@@ -1,5 +1,6 @@
 //! One binary, so that Burn is linked once: `cargo test --release -p tests`.
 
+mod conversations;
 mod gradients;
 mod house;
 mod laws;

@@ -41,7 +41,9 @@ impl<'a> Encoder<'a> {
     }
 
     fn special(&self, token: &str) -> Result<u32> {
-        self.tokenizer.id(token).ok_or_else(|| Error::request("tokenizer", format!("no `{token}`"), "the special tokens of the chat template"))
+        self.tokenizer
+            .id(token)
+            .ok_or_else(|| Error::request("tokenizer", format!("no `{token}`"), "the special tokens of the chat template"))
     }
 
     /// A dialogue whose assistant turns are learned; `None` if it does not fit.

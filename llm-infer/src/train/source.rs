@@ -61,9 +61,7 @@ impl Source {
         let path = folder.join("tokenizer.json");
         if !path.exists() {
             let texts: Vec<String> = match self {
-                Self::Builtin { .. } => {
-                    corpus::training(0).take(TOKENIZER_DIALOGUES).map(|dialogue| dialogue.render()).collect()
-                }
+                Self::Builtin { .. } => corpus::training(0).take(TOKENIZER_DIALOGUES).map(|dialogue| dialogue.render()).collect(),
                 Self::Lines(lines) => read_lines(lines)?.into_iter().flat_map(Text::parts).collect(),
             };
             write_atomic(&path, &corpus::tokenizer(texts.into_iter(), shape.vocab_size)?)?;

@@ -114,5 +114,8 @@ fn remove_others(folder: &Path, step: usize) {
 /// Means of up to 200 stretches of the run, for the plot.
 fn smooth(points: &[Point]) -> Vec<Point> {
     let stretch = points.len().div_ceil(200).max(1);
-    points.chunks(stretch).map(|part| (part[part.len() - 1].0, part.iter().map(|(_, loss)| loss).sum::<f64>() / part.len() as f64)).collect()
+    points
+        .chunks(stretch)
+        .map(|part| (part[part.len() - 1].0, part.iter().map(|(_, loss)| loss).sum::<f64>() / part.len() as f64))
+        .collect()
 }

@@ -210,10 +210,9 @@ impl<'a> Fields<'a> {
         Ok(match kind {
             "default" => RopeScaling::Default,
             "linear" => RopeScaling::Linear { factor: self.required_positive("factor")? },
-            "dynamic" => RopeScaling::Dynamic {
-                factor: self.required_positive("factor")?,
-                original_max_position_embeddings: max_positions,
-            },
+            "dynamic" => {
+                RopeScaling::Dynamic { factor: self.required_positive("factor")?, original_max_position_embeddings: max_positions }
+            }
             "llama3" => self.llama3(original)?,
             "yarn" => self.yarn(original, max_positions)?,
             other => {

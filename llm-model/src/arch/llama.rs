@@ -5,5 +5,10 @@ use crate::{ConfigError, ModelConfig};
 
 pub(super) fn config(fields: &Fields) -> Result<ModelConfig, ConfigError> {
     let attention_bias = fields.bool_or("attention_bias", false)?;
-    Ok(ModelConfig { qkv_bias: attention_bias, o_bias: attention_bias, mlp_bias: fields.bool_or("mlp_bias", false)?, ..fields.base(Defaults::default())? })
+    Ok(ModelConfig {
+        qkv_bias: attention_bias,
+        o_bias: attention_bias,
+        mlp_bias: fields.bool_or("mlp_bias", false)?,
+        ..fields.base(Defaults::default())?
+    })
 }

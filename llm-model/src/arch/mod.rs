@@ -16,8 +16,7 @@ use fields::Fields;
 /// `model_type` and the reader of its `config.json`.
 type Family = (&'static str, fn(&Fields) -> Result<ModelConfig, ConfigError>);
 
-const FAMILIES: &[Family] =
-    &[("llama", llama::config), ("mistral", mistral::config), ("qwen2", qwen2::config), ("qwen3", qwen3::config)];
+const FAMILIES: &[Family] = &[("llama", llama::config), ("mistral", mistral::config), ("qwen2", qwen2::config), ("qwen3", qwen3::config)];
 
 /// The `model_type`s that can be loaded.
 pub fn families() -> impl Iterator<Item = &'static str> {

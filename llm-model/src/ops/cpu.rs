@@ -212,14 +212,40 @@ mod x86 {
 
     macro_rules! avx512 {
         ($dot:ident, $add:ident, $type:ty, $load:expr) => {
-            kernels!($dot, $add, $type, "avx512f,avx2,f16c", 16, $load, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps,
-                _mm512_setzero_ps, _mm512_fmadd_ps, _mm512_reduce_add_ps, _mm512_add_ps);
+            kernels!(
+                $dot,
+                $add,
+                $type,
+                "avx512f,avx2,f16c",
+                16,
+                $load,
+                _mm512_loadu_ps,
+                _mm512_storeu_ps,
+                _mm512_set1_ps,
+                _mm512_setzero_ps,
+                _mm512_fmadd_ps,
+                _mm512_reduce_add_ps,
+                _mm512_add_ps
+            );
         };
     }
     macro_rules! avx2 {
         ($dot:ident, $add:ident, $type:ty, $load:expr) => {
-            kernels!($dot, $add, $type, "avx2,fma,f16c", 8, $load, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps,
-                _mm256_setzero_ps, _mm256_fmadd_ps, sum256, _mm256_add_ps);
+            kernels!(
+                $dot,
+                $add,
+                $type,
+                "avx2,fma,f16c",
+                8,
+                $load,
+                _mm256_loadu_ps,
+                _mm256_storeu_ps,
+                _mm256_set1_ps,
+                _mm256_setzero_ps,
+                _mm256_fmadd_ps,
+                sum256,
+                _mm256_add_ps
+            );
         };
     }
 

@@ -17,7 +17,9 @@ mod slices;
 mod tests;
 pub mod threads;
 
-use burn::backend::{Autodiff, Backend, Dispatch, autodiff::checkpoint::strategy::CheckpointStrategy, backend_extension, tensor::FloatTensor};
+use burn::backend::{
+    Autodiff, Backend, Dispatch, autodiff::checkpoint::strategy::CheckpointStrategy, backend_extension, tensor::FloatTensor,
+};
 use burn::tensor::Tensor;
 
 use crate::Activation;

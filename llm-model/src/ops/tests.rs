@@ -60,7 +60,12 @@ fn elementwise_agree<B: CpuBackend>() {
     for (rows, width) in [(1, 1), (3, 8), (7, 172), (2, 9000)] {
         let (x, y) = (tensor::<B>(&[rows, width], 3), tensor::<B>(&[rows, width], 4));
         let gamma = tensor::<B>(&[width], 5);
-        compare::<B>(rms_norm::cpu::<B>(x.clone(), gamma.clone(), 1e-5), rms_norm::reference::<B>(x.clone(), gamma, 1e-5), 1e-5, "rms_norm");
+        compare::<B>(
+            rms_norm::cpu::<B>(x.clone(), gamma.clone(), 1e-5),
+            rms_norm::reference::<B>(x.clone(), gamma, 1e-5),
+            1e-5,
+            "rms_norm",
+        );
         for activation in [Activation::Silu, Activation::Gelu, Activation::GeluTanh] {
             let x = B::float_mul_scalar(x.clone(), 6.0.into());
             let fast = gated::cpu::<B>(x.clone(), y.clone(), activation);

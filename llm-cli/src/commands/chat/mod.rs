@@ -121,6 +121,10 @@ impl Chat<'_> {
         let done = done.map_err(with_advice)?;
         stream.finish()?;
         stream::report(&done, self.asked_for_length, ui);
+        if self.conversation.forgotten() > 0 {
+            let (count, context) = (self.conversation.forgotten(), self.conversation.session().context());
+            ui.notice(&format!("the oldest {count} messages were left out: the context holds {context} tokens"));
+        }
         self.last = Some(done);
         Ok(())
     }

@@ -1,6 +1,9 @@
 //! The definition, on Burn's primitives.
 
-use burn::backend::{Backend, TensorMetadata, tensor::{Device, FloatTensor}};
+use burn::backend::{
+    Backend, TensorMetadata,
+    tensor::{Device, FloatTensor},
+};
 use burn::tensor::{DType, FloatDType, Shape, Slice, TensorData};
 
 use super::AttentionOptions;

@@ -72,8 +72,25 @@ fn matrix(x: &[f32], weight: Floats, width: usize, out: &mut [f32]) {
         unsafe {
             let columns = start.load(Relaxed).add(from);
             gemm::gemm(
-                rows, count, width, columns, 1, outputs as isize, false, x.as_ptr(), 1, width as isize, part.as_ptr(), width as isize, 1,
-                0.0, 1.0, false, false, false, gemm::Parallelism::None,
+                rows,
+                count,
+                width,
+                columns,
+                1,
+                outputs as isize,
+                false,
+                x.as_ptr(),
+                1,
+                width as isize,
+                part.as_ptr(),
+                width as isize,
+                1,
+                0.0,
+                1.0,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
             );
         }
     });

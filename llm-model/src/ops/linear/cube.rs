@@ -1,7 +1,7 @@
 //! Half precision weights stay as they are: the activations, which are far smaller, take their type for the product.
 
-use burn::backend::ops::FloatTensorOps;
 use burn::backend::TensorMetadata;
+use burn::backend::ops::FloatTensorOps;
 use burn::tensor::{DType, FloatDType};
 use burn_cubecl::{CubeBackend, tensor::CubeTensor};
 
