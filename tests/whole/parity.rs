@@ -45,6 +45,21 @@ fn every_architecture_equals_transformers() {
     }
 }
 
+/// More checkpoints of the same kinds, made by `fixtures/make.py --variant`, in the folder that `LLM_VARIANTS` names.
+#[test]
+fn variants_equal_transformers() {
+    let Ok(root) = std::env::var("LLM_VARIANTS") else {
+        println!("skipped: LLM_VARIANTS names no folder of variants");
+        return;
+    };
+    let mut folders: Vec<_> = std::fs::read_dir(&root).expect("folder").map(|entry| entry.expect("entry").path()).collect();
+    folders.sort();
+    for folder in folders.iter().filter(|folder| folder.join("expected.json").exists()) {
+        check(folder, &load(folder, &cpu()), 512);
+        check(folder, &load(folder, &cpu()), 5);
+    }
+}
+
 #[test]
 fn a_prompt_in_chunks_equals_transformers() {
     for folder in fixtures() {

@@ -204,7 +204,7 @@ pub fn train(options: &TrainOptions, watch: &mut dyn FnMut(Progress) -> ControlF
         tokens += batch.tokens;
         let progress;
         (state, progress) = step(state, &batch, options, &device);
-        if state.step % options.checkpoint_every == 0 || state.step == options.steps {
+        if state.step.is_multiple_of(options.checkpoint_every) || state.step == options.steps {
             state.held_out.push((state.step, mean_loss(&state.model, &held_out, &options.device)));
             state.save(options)?;
         }

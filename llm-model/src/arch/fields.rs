@@ -128,7 +128,7 @@ impl<'a> Fields<'a> {
         let heads = self.size("num_attention_heads")?;
         let default_kv_heads = absent.num_key_value_heads.filter(|_| !self.has("num_key_value_heads"));
         let kv_heads = self.size_or("num_key_value_heads", default_kv_heads.unwrap_or(heads))?;
-        if heads % kv_heads != 0 {
+        if !heads.is_multiple_of(kv_heads) {
             return Err(self.wrong("num_key_value_heads", kv_heads, format!("a divisor of num_attention_heads = {heads}")));
         }
         let head_dim = match self.whole("head_dim", MAX_SIZE)?.or(absent.head_dim.filter(|_| !self.has("head_dim"))) {
@@ -138,7 +138,7 @@ impl<'a> Fields<'a> {
                 return Err(self.wrong("num_attention_heads", heads, format!("a divisor of hidden_size = {hidden_size}, or a head_dim")));
             }
         };
-        if head_dim % 2 != 0 {
+        if !head_dim.is_multiple_of(2) {
             return Err(self.wrong("head_dim", head_dim, "an even number"));
         }
         let layers = self.layers()?;
@@ -190,7 +190,7 @@ impl<'a> Fields<'a> {
         };
         let part = part.or(outer_part).unwrap_or(1.0);
         let dim = (head_dim as f64 * part) as usize;
-        if dim < 2 || dim > head_dim || dim % 2 != 0 {
+        if dim < 2 || dim > head_dim || !dim.is_multiple_of(2) {
             return Err(self.wrong("partial_rotary_factor", part, format!("a share of head_dim = {head_dim} that rotates an even count")));
         }
         let theta = theta.or(outer_theta).unwrap_or(10_000.0);
