@@ -45,7 +45,7 @@ pub enum Command {
 /// Flags of every command.
 #[derive(Debug, Args)]
 pub struct CommonArgs {
-    /// auto, cpu (flex), ndarray, wgpu[:N], vulkan[:N], metal[:N] or cuda[:N]
+    /// auto, cpu, ndarray, wgpu, vulkan, metal or cuda; wgpu:1 is the second card
     #[arg(long, alias = "backend", global = true, default_value = "auto", value_name = "NAME")]
     pub device: DeviceChoice,
     /// CPU threads [default: one for each core]

@@ -23,7 +23,7 @@ fn help_lists_the_commands() {
       train     Train a small model from nothing
 
     Options:
-          --device <NAME>  auto, cpu (flex), ndarray, wgpu[:N], vulkan[:N], metal[:N] or cuda[:N]
+          --device <NAME>  auto, cpu, ndarray, wgpu, vulkan, metal or cuda; wgpu:1 is the second card
                            [default: auto]
           --threads <N>    CPU threads [default: one for each core]
           --json           Print JSON on stdout

@@ -1,6 +1,6 @@
 //! The families: how each one's `config.json` maps into a [`ModelConfig`], and what its tensors are called.
 //!
-//! A family is one file named after its `model_type` and one line in [`FAMILIES`].
+//! A family is one file named after its `model_type` and one line in `FAMILIES`.
 
 mod fields;
 mod llama;
