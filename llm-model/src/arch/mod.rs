@@ -7,6 +7,8 @@ mod llama;
 mod mistral;
 mod qwen2;
 mod qwen3;
+#[cfg(test)]
+mod tests;
 
 use serde_json::Value;
 

@@ -1,0 +1,87 @@
+//! Configurations in both spellings, and those that must be refused.
+
+use serde_json::{Value, json};
+
+use crate::{ModelConfig, RopeScaling};
+
+fn llama() -> Value {
+    json!({
+        "model_type": "llama", "vocab_size": 256, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128,
+    })
+}
+
+fn with(key: &str, value: Value) -> Value {
+    let mut json = llama();
+    json[key] = value;
+    json
+}
+
+/// The field that the error for `json` names.
+fn refused(json: &Value) -> String {
+    ModelConfig::from_json(json).expect_err(&json.to_string()).field
+}
+
+#[test]
+fn f23_sizes_that_are_zero_missing_negative_or_huge_are_named() {
+    let sizes = ["hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "vocab_size", "intermediate_size"];
+    for key in sizes {
+        for wrong in [json!(0), json!(-1), json!(1.5), json!("64"), json!(u64::MAX), json!([64])] {
+            assert_eq!(refused(&with(key, wrong)), key);
+        }
+    }
+    for key in ["hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "intermediate_size"] {
+        assert_eq!(refused(&with(key, Value::Null)), key);
+    }
+    assert_eq!(refused(&with("num_hidden_layers", json!(100_000))), "num_hidden_layers");
+    assert_eq!(refused(&with("head_dim", json!(7))), "head_dim");
+    assert_eq!(refused(&with("hidden_size", json!(66))), "num_attention_heads");
+    for no_object in [json!([]), json!("llama"), Value::Null] {
+        assert_eq!(refused(&no_object), "config.json");
+    }
+}
+
+#[test]
+fn f24_heads_that_do_not_divide_and_numbers_that_are_no_positive_numbers() {
+    assert_eq!(refused(&with("num_key_value_heads", json!(3))), "num_key_value_heads");
+    for key in ["rope_theta", "rms_norm_eps"] {
+        for wrong in [json!(0), json!(0.0), json!(-1.0), json!(1e300), json!("NaN")] {
+            assert_eq!(refused(&with(key, wrong)), key);
+        }
+    }
+    let scaling = |parts: Value| with("rope_scaling", parts);
+    assert_eq!(refused(&scaling(json!({"type": "linear", "factor": 0}))), "rope_scaling.factor");
+    assert_eq!(refused(&scaling(json!({"type": "linear"}))), "rope_scaling.factor");
+    assert_eq!(refused(&scaling(json!({"rope_type": "spiral"}))), "rope_scaling.rope_type");
+    let ramp = json!({"rope_type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 4});
+    assert_eq!(refused(&scaling(ramp)), "rope_scaling.high_freq_factor");
+}
+
+#[test]
+fn f30_an_unknown_family_lists_the_known_ones() {
+    let error = ModelConfig::from_json(&with("model_type", json!("mamba"))).expect_err("unknown");
+    assert!(error.expected.contains("llama") && error.expected.contains("qwen3"), "{error}");
+}
+
+#[test]
+fn both_spellings_of_rope_mean_the_same() {
+    let mut old = with("rope_theta", json!(5e5));
+    old["rope_scaling"] = json!({"type": "linear", "factor": 4.0});
+    let new = with("rope_parameters", json!({"rope_type": "linear", "rope_theta": 5e5, "factor": 4.0}));
+    let (old, new) = (ModelConfig::from_json(&old).expect("old"), ModelConfig::from_json(&new).expect("new"));
+    assert_eq!(old.rope, new.rope);
+    assert_eq!((old.rope.theta, old.rope.scaling), (5e5, RopeScaling::Linear { factor: 4.0 }));
+}
+
+#[test]
+fn windows_follow_layer_types_or_the_first_layers_that_slide() {
+    let mut json = with("model_type", json!("qwen2"));
+    (json["use_sliding_window"], json["sliding_window"], json["max_window_layers"]) = (json!(true), json!(16), json!(1));
+    assert_eq!(ModelConfig::from_json(&json).expect("qwen2").sliding_windows, [None, Some(16)]);
+    json["layer_types"] = json!(["sliding_attention", "full_attention"]);
+    assert_eq!(ModelConfig::from_json(&json).expect("qwen2").sliding_windows, [Some(16), None]);
+    json["use_sliding_window"] = json!(false);
+    assert_eq!(ModelConfig::from_json(&json).expect("qwen2").sliding_windows, [None, None]);
+    let mistral = with("model_type", json!("mistral"));
+    assert_eq!(ModelConfig::from_json(&mistral).expect("mistral").sliding_windows, [Some(4096); 2]);
+}
