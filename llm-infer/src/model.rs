@@ -49,7 +49,7 @@ struct Inner {
     generation: GenerationConfig,
     device: DeviceInfo,
     report: LoadReport,
-    exact: bool,
+    dtype: WeightDtype,
     load_s: f64,
 }
 
@@ -87,7 +87,7 @@ impl Model {
             generation: checkpoint.generation_config().clone(),
             device: options.device.clone(),
             report,
-            exact: options.dtype == WeightDtype::F32,
+            dtype: options.dtype,
             load_s: start.elapsed().as_secs_f64(),
             config,
         };
@@ -147,7 +147,7 @@ impl Model {
 
     /// The type of keys and values unless told otherwise: f16, but f32 where the device has no other or exactness was asked for.
     pub fn kv_dtype(&self) -> DType {
-        Self::default_kv_dtype(&self.inner.device, if self.inner.exact { WeightDtype::F32 } else { WeightDtype::Auto })
+        Self::default_kv_dtype(&self.inner.device, self.inner.dtype)
     }
 
     /// As [`Model::kv_dtype`] of a model that is loaded on `device` as `dtype`.

@@ -16,8 +16,6 @@ pub enum LogitsAt {
     All,
     /// The last position.
     Last,
-    /// One position of each row, for rows of different length.
-    Each(Vec<usize>),
 }
 
 /// A decoder-only transformer whose layers are of type `L`.
@@ -78,10 +76,6 @@ impl<L: DecoderLayer> Transformer<L> {
         let x = match at {
             LogitsAt::All => x,
             LogitsAt::Last => x.slice([0..batch, seq - 1..seq, 0..hidden]),
-            LogitsAt::Each(positions) => {
-                let row = |(row, &at): (usize, &usize)| x.clone().slice([row..row + 1, at..at + 1, 0..hidden]);
-                Tensor::cat(positions.iter().enumerate().map(row).collect(), 0)
-            }
         };
         self.head(x)
     }

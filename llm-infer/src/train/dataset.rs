@@ -81,7 +81,7 @@ impl<'a> Encoder<'a> {
     }
 }
 
-/// Several short dialogues as one conversation of at most `longest` bytes of text.
+/// Several short dialogues as one conversation of at most `longest` bytes of text, without system turns: these stand at the beginning only.
 pub fn conversation(dialogues: impl Iterator<Item = Dialogue>, longest: usize) -> Vec<(Role, String)> {
     let mut turns: Vec<(Role, String)> = Vec::new();
     let mut bytes = 0;
@@ -90,14 +90,9 @@ pub fn conversation(dialogues: impl Iterator<Item = Dialogue>, longest: usize) -
         if bytes > longest && !turns.is_empty() {
             break;
         }
-        turns.extend(dialogue.turns.into_iter().filter(|(role, _)| turns_allow(*role)));
+        turns.extend(dialogue.turns.into_iter().filter(|(role, _)| *role != Role::System));
     }
     turns
-}
-
-/// System turns stand at the beginning only; a joined conversation leaves them out.
-fn turns_allow(role: Role) -> bool {
-    role != Role::System
 }
 
 /// Sequences padded to one length, and where their learned tokens stand.
