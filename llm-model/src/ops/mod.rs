@@ -7,11 +7,13 @@
 #![cfg_attr(feature = "ndarray", expect(deprecated, reason = "burn-ndarray is deprecated upstream, but users may still ask for it"))]
 
 mod attention;
-mod cpu;
 mod gated;
+mod gradient;
 mod linear;
+mod matmul;
 mod rms_norm;
 mod rope;
+mod simd;
 mod slices;
 #[cfg(test)]
 mod tests;
@@ -74,6 +76,24 @@ pub trait LlmBackend: Backend {
         rms_norm::backward_reference::<Self>(x, gamma, grad, eps)
     }
 
+    /// Gradients of [`LlmBackend::linear`] with a weight in f32 by x and weight, for training.
+    fn linear_backward(x: FloatTensor<Self>, weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        linear::backward_reference::<Self>(x, weight, grad)
+    }
+
+    /// Gradients of [`LlmBackend::attention`], which gave `out`, by q, k and v in f32, for training.
+    fn attention_backward(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        out: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        starts: Vec<usize>,
+        options: AttentionOptions,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        attention::backward_reference::<Self>([q, k, v, out, grad], &starts, &options)
+    }
+
     /// Gradients of [`LlmBackend::gated`] with SiLU by gate and up, for training.
     fn silu_backward(gate: FloatTensor<Self>, up: FloatTensor<Self>, grad: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>) {
         gated::silu_backward_reference::<Self>(gate, up, grad)
@@ -113,6 +133,24 @@ macro_rules! cpu_backend {
             ) -> (FloatTensor<Self>, FloatTensor<Self>) {
                 rms_norm::backward_cpu::<Self>(x, gamma, grad, eps)
             }
+            fn linear_backward(
+                x: FloatTensor<Self>,
+                weight: FloatTensor<Self>,
+                grad: FloatTensor<Self>,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+                linear::backward_cpu::<Self>(x, weight, grad)
+            }
+            fn attention_backward(
+                q: FloatTensor<Self>,
+                k: FloatTensor<Self>,
+                v: FloatTensor<Self>,
+                out: FloatTensor<Self>,
+                grad: FloatTensor<Self>,
+                starts: Vec<usize>,
+                options: AttentionOptions,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+                attention::backward_cpu::<Self>([q, k, v, out, grad], &starts, &options)
+            }
             fn silu_backward(
                 gate: FloatTensor<Self>,
                 up: FloatTensor<Self>,
@@ -128,10 +166,28 @@ cpu_backend!(burn_flex::Flex);
 #[cfg(feature = "ndarray")]
 cpu_backend!(burn_ndarray::NdArray);
 
-/// Gradients flow through the portable bodies, except where one operation does for many.
+/// Each gradient is one operation, too.
 impl<B: LlmBackend, C: CheckpointStrategy> LlmBackend for Autodiff<B, C> {
     fn rms_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, eps: f64) -> FloatTensor<Self> {
         rms_norm::autodiff::<B, C>(x, gamma, eps)
+    }
+
+    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear::autodiff::<B, C>(x, weight)
+    }
+
+    fn rope(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>) -> FloatTensor<Self> {
+        rope::autodiff::<B, C>(x, cos, sin)
+    }
+
+    fn attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        starts: Vec<usize>,
+        options: AttentionOptions,
+    ) -> FloatTensor<Self> {
+        attention::autodiff::<B, C>(q, k, v, starts, options)
     }
 
     fn gated(gate: FloatTensor<Self>, up: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {

@@ -5,7 +5,7 @@ use burn::tensor::{DType, Shape, TensorData};
 use burn_flex::{Flex, FlexTensor};
 use half::{bf16, f16};
 
-use super::cpu::Floats;
+use super::simd::Floats;
 
 /// A backend whose tensors lie in the memory of this process.
 pub trait CpuBackend: Backend {
@@ -20,14 +20,7 @@ pub trait CpuBackend: Backend {
 
     /// As [`CpuBackend::with_floats`] for activations, which are f32; other types are widened first.
     fn with_f32<R>(tensor: &FloatTensor<Self>, read: impl FnOnce(&[f32]) -> R) -> R {
-        Self::with_floats(tensor, |floats| match floats {
-            Floats::F32(all) => read(all),
-            half => {
-                let mut wide = vec![0.0; half.len()];
-                half.widen(&mut wide);
-                read(&wide)
-            }
-        })
+        Self::with_floats(tensor, |floats| read(floats.widened(&mut Vec::new())))
     }
 
     /// A tensor shaped as `tensor` with the numbers that `map` makes.

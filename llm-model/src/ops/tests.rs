@@ -1,5 +1,6 @@
 //! Every fast kernel against its reference, on odd shapes, for every CPU backend.
 
+use burn::backend::AutodiffBackend;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{FloatDType, Shape};
@@ -114,6 +115,66 @@ fn attention_agrees<B: CpuBackend>(halves: bool) {
             compare::<B>(fast, attention::reference::<B>(q, k, v, &starts, &options), 1e-5, &what);
         }
     }
+}
+
+/// The gradients of Σ grad · f(inputs) by each input, as autodiff finds them through Burn's own operations.
+fn by_autodiff<B: CpuBackend, const N: usize>(
+    inputs: [FloatTensor<B>; N],
+    grad: FloatTensor<B>,
+    f: impl Fn([FloatTensor<Autodiff<B>>; N]) -> FloatTensor<Autodiff<B>>,
+) -> Vec<FloatTensor<B>> {
+    let inputs = inputs.map(|x| Autodiff::<B>::float_set_require_grad(Autodiff::<B>::from_inner(x), true));
+    let out = Autodiff::<B>::float_mul(f(inputs.clone()), Autodiff::<B>::from_inner(grad));
+    let grads = Autodiff::<B>::backward(Autodiff::<B>::float_sum(out));
+    inputs.iter().map(|x| Autodiff::<B>::grad(x, &grads).expect("every input has a gradient")).collect()
+}
+
+/// The gradients that autodiff finds through the reference are those of both gradient operations.
+fn gradients_agree<B: CpuBackend>() {
+    let all = |fast: Vec<FloatTensor<B>>, slow: Vec<FloatTensor<B>>, what: &str| {
+        for (index, (fast, slow)) in fast.into_iter().zip(slow).enumerate() {
+            compare::<B>(fast, slow, 2e-5, &format!("{what}, input {index}"));
+        }
+    };
+    for (rows, width, outputs) in [(1, 1, 1), (5, 172, 33), (130, 64, 65)] {
+        let (x, w) = (tensor::<B>(&[rows, width], 1), tensor::<B>(&[outputs, width], 2));
+        let grad = tensor::<B>(&[rows, outputs], 3);
+        let fast = linear::backward_cpu::<B>(x.clone(), w.clone(), grad.clone());
+        let slow = linear::backward_reference::<B>(x.clone(), w.clone(), grad.clone());
+        let auto = by_autodiff::<B, _>([x, w], grad, |[x, w]| linear::reference::<Autodiff<B>>(x, w));
+        all(vec![slow.0.clone(), slow.1.clone()], auto, "linear by autodiff");
+        all(vec![fast.0, fast.1], vec![slow.0, slow.1], "linear");
+    }
+    for (seq, heads, kv_heads, capacity, starts) in [(1, 1, 1, 1, vec![0]), (9, 4, 2, 9, vec![0, 0]), (5, 6, 2, 20, vec![3, 0, 11])] {
+        for window in [None, Some(3)] {
+            let options = AttentionOptions { scale: 0.3, window };
+            let [q, grad] = [4, 5].map(|seed| tensor::<B>(&[starts.len(), seq, heads, 24], seed));
+            let [k, v] = [6, 7].map(|seed| tensor::<B>(&[starts.len(), kv_heads, capacity, 24], seed));
+            let out = attention::reference::<B>(q.clone(), k.clone(), v.clone(), &starts, &options);
+            let inputs = || [q.clone(), k.clone(), v.clone(), out.clone(), grad.clone()];
+            let fast = attention::backward_cpu::<B>(inputs(), &starts, &options);
+            let slow = attention::backward_reference::<B>(inputs(), &starts, &options);
+            let auto = by_autodiff::<B, _>([q.clone(), k.clone(), v.clone()], grad.clone(), |[q, k, v]| {
+                attention::reference::<Autodiff<B>>(q, k, v, &starts, &options)
+            });
+            all(vec![slow.0.clone(), slow.1.clone(), slow.2.clone()], auto, "attention by autodiff");
+            all(vec![fast.0, fast.1, fast.2], vec![slow.0, slow.1, slow.2], "attention");
+        }
+    }
+    let (x, grad) = (tensor::<B>(&[2, 3, 5, 10], 6), tensor::<B>(&[2, 3, 5, 10], 7));
+    let (cos, sin) = (tensor::<B>(&[2, 3, 3], 8), tensor::<B>(&[2, 3, 3], 9));
+    let turned = |[x]: [FloatTensor<Autodiff<B>>; 1]| {
+        rope::reference::<Autodiff<B>>(x, Autodiff::<B>::from_inner(cos.clone()), Autodiff::<B>::from_inner(sin.clone()))
+    };
+    let auto = by_autodiff::<B, _>([x], grad.clone(), turned);
+    all(vec![rope::cpu::<B>(grad, cos.clone(), B::float_neg(sin.clone()))], auto, "rope");
+}
+
+#[test]
+fn gradients_equal_the_reference() {
+    gradients_agree::<Flex>();
+    #[cfg(feature = "ndarray")]
+    gradients_agree::<burn_ndarray::NdArray>();
 }
 
 #[test]

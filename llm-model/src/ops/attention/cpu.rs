@@ -1,24 +1,46 @@
-//! One pass over keys and values for each query head with a running maximum (online softmax, Milakov and Gimelshein), read in
-//! place from the cache: nothing is copied and no score matrix is kept.
+//! Keys and values are read in place from the cache, in chunks with a softmax of their own that are then merged (Milakov and
+//! Gimelshein, online softmax; Dao et al., FlashAttention): nothing is copied and no score matrix is kept.
+//!
+//! A chunk holds positions `n · CHUNK .. (n + 1) · CHUNK`, whoever asks. So what a query gives depends neither on the queries beside
+//! it nor on the number of threads.
+#![allow(unsafe_code)]
+
+use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use burn::backend::{TensorMetadata, tensor::FloatTensor};
+use burn::tensor::Shape;
 
 use super::AttentionOptions;
-use crate::ops::cpu::{Floats, add_scaled, dot_floats};
-use crate::ops::gated::exp;
+use crate::ops::simd::{Floats, exp, exp_sum, scores, weighted_sum};
 use crate::ops::slices::{CpuBackend, trace};
 use crate::ops::threads;
 
-/// Keys scored before their values are added up.
-const KEYS: usize = 64;
+/// Positions of a chunk.
+const CHUNK: usize = 256;
+/// Neighboring positions of one piece of work.
+const POSITIONS: usize = 16;
+/// From this many queries on, a chunk in half precision is widened once for all.
+const MANY: usize = 6;
 
 /// The sizes that one call works with.
-struct Sizes {
-    seq: usize,
-    heads: usize,
-    kv_heads: usize,
-    capacity: usize,
-    dim: usize,
+pub(super) struct Sizes {
+    pub seq: usize,
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub capacity: usize,
+    pub dim: usize,
+}
+
+impl Sizes {
+    /// Of `q [batch, seq, heads, dim]` and a cache `[batch, kv_heads, capacity, dim]`.
+    pub fn new(q: &Shape, cache: &Shape) -> Self {
+        Self { seq: q[1], heads: q[2], kv_heads: cache[1], capacity: cache[2], dim: q[3] }
+    }
+
+    /// Query heads that share a key and value head.
+    pub fn group(&self) -> usize {
+        self.heads / self.kv_heads
+    }
 }
 
 pub fn cpu<B: CpuBackend>(
@@ -28,54 +50,172 @@ pub fn cpu<B: CpuBackend>(
     starts: &[usize],
     options: &AttentionOptions,
 ) -> FloatTensor<B> {
-    trace::<B>("attention", "online");
-    let (shape, cache) = (q.shape(), k.shape());
-    let sizes = Sizes { seq: shape[1], heads: shape[2], kv_heads: cache[1], capacity: cache[2], dim: shape[3] };
+    trace::<B>("attention", "chunks");
+    let shape = q.shape();
+    let sizes = Sizes::new(&shape, &k.shape());
     let mut out = vec![0.0; shape.num_elements()];
     B::with_f32(&q, |q| {
-        B::with_floats(&k, |k| {
-            B::with_floats(&v, |v| {
-                threads::for_each_piece(&mut out, sizes.dim, |row, out| {
-                    let query = &q[row * sizes.dim..][..sizes.dim];
-                    one_head(query, k, v, starts, options, &sizes, row, out);
-                });
-            });
-        });
+        B::with_floats(&k, |k| B::with_floats(&v, |v| Attention { q, k, v, starts, options, sizes }.run(&mut out)));
     });
     B::from_vec(out, shape)
 }
 
-/// Query head number `row` of all, in the order of `q [batch, seq, heads, dim]`.
-#[expect(clippy::too_many_arguments, reason = "an inner function that takes what it needs")]
-fn one_head(q: &[f32], k: Floats, v: Floats, starts: &[usize], options: &AttentionOptions, sizes: &Sizes, row: usize, out: &mut [f32]) {
-    let (head, position) = (row % sizes.heads, row / sizes.heads);
-    let (batch, offset) = (position / sizes.seq, position % sizes.seq);
-    let last = starts[batch] + offset;
-    let first = options.window.map_or(0, |window| (last + 1).saturating_sub(window));
-    let kv_head = head / (sizes.heads / sizes.kv_heads);
-    let base = (batch * sizes.kv_heads + kv_head) * sizes.capacity;
-    let scale = options.scale as f32;
+/// What a query has seen so far: the largest score, and relative to it Σ weights beside Σ weights · values.
+#[derive(Clone, Copy)]
+struct Seen {
+    max: f32,
+    sum: f32,
+}
 
-    let (mut max, mut sum) = (f32::NEG_INFINITY, 0.0);
-    let mut scores = [0.0f32; KEYS];
-    for block in (first..=last).step_by(KEYS) {
-        let count = KEYS.min(last + 1 - block);
-        let scores = &mut scores[..count];
-        for (i, score) in scores.iter_mut().enumerate() {
-            *score = scale * dot_floats(q, k.range((base + block + i) * sizes.dim, sizes.dim));
-        }
-        let highest = scores.iter().copied().fold(max, f32::max);
-        if highest > max {
-            let shrink = if max == f32::NEG_INFINITY { 0.0 } else { exp(max - highest) };
-            out.iter_mut().for_each(|x| *x *= shrink);
-            sum *= shrink;
-            max = highest;
-        }
-        for (i, score) in scores.iter().enumerate() {
-            let weight = exp(score - max);
-            sum += weight;
-            add_scaled(out, weight, v.range((base + block + i) * sizes.dim, sizes.dim));
+impl Seen {
+    const NOTHING: Self = Self { max: f32::NEG_INFINITY, sum: 0.0 };
+
+    /// Adds what `other` has seen to this, whose values are in `acc` and `values`.
+    fn merge(&mut self, acc: &mut [f32], other: Self, values: &[f32]) {
+        if self.sum == 0.0 {
+            *self = other;
+            acc.copy_from_slice(values);
+        } else if other.sum > 0.0 {
+            let max = self.max.max(other.max);
+            let (a, b) = (exp(self.max - max), exp(other.max - max));
+            *self = Self { max, sum: self.sum * a + other.sum * b };
+            acc.iter_mut().zip(values).for_each(|(acc, value)| *acc = *acc * a + value * b);
         }
     }
-    out.iter_mut().for_each(|x| *x /= sum);
+}
+
+/// One call: `q [batch, seq, heads, dim]`, `k` and `v [batch, kv_heads, capacity, dim]`.
+struct Attention<'a> {
+    q: &'a [f32],
+    k: Floats<'a>,
+    v: Floats<'a>,
+    starts: &'a [usize],
+    options: &'a AttentionOptions,
+    sizes: Sizes,
+}
+
+/// The queries of one piece of work: all that share a key and value head, at neighboring positions of one sequence.
+#[derive(Clone, Copy)]
+struct Piece {
+    batch: usize,
+    kv_head: usize,
+    /// First position, counted from the first of this call.
+    offset: usize,
+    positions: usize,
+}
+
+impl Attention<'_> {
+    fn run(&self, out: &mut [f32]) {
+        let (seq, kv_heads) = (self.sizes.seq, self.sizes.kv_heads);
+        let blocks = seq.div_ceil(POSITIONS);
+        let pieces = self.starts.len() * kv_heads * blocks;
+        let piece = |index: usize| {
+            let (head, block) = (index / blocks, index % blocks);
+            let offset = block * POSITIONS;
+            Piece { batch: head / kv_heads, kv_head: head % kv_heads, offset, positions: POSITIONS.min(seq - offset) }
+        };
+        let chunks = self.starts.iter().max().map_or(0, |start| (start + seq).div_ceil(CHUNK));
+        let start = AtomicPtr::new(out.as_mut_ptr());
+        // SAFETY: no two pieces share a query, `out` has a row for each and is borrowed until all are done.
+        let row = |query: usize| unsafe { std::slice::from_raw_parts_mut(start.load(Relaxed).add(query * self.sizes.dim), self.sizes.dim) };
+        if seq > 1 || chunks < 2 || pieces >= 4 * threads::count() {
+            threads::for_each(pieces, |index| self.piece(piece(index), chunks, &row));
+        } else {
+            self.split(pieces, piece, chunks, &row);
+        }
+    }
+
+    /// The queries of `piece` over all chunks.
+    fn piece<'o>(&self, piece: Piece, chunks: usize, row: &impl Fn(usize) -> &'o mut [f32]) {
+        let mut scratch = Scratch::default();
+        let mut seen = vec![Seen::NOTHING; self.queries(piece).count()];
+        for chunk in 0..chunks {
+            self.chunk(piece, chunk, &mut scratch, |index, query, found, values| seen[index].merge(row(query), found, values));
+        }
+        for (query, seen) in self.queries(piece).zip(seen) {
+            row(query).iter_mut().for_each(|x| *x /= seen.sum);
+        }
+    }
+
+    /// One token a sequence, and few sequences: the chunks are shared out, too, and merged in order.
+    fn split<'o>(
+        &self,
+        pieces: usize,
+        piece: impl Fn(usize) -> Piece + Sync,
+        chunks: usize,
+        row: &(impl Fn(usize) -> &'o mut [f32] + Sync),
+    ) {
+        let (group, dim) = (self.sizes.group(), self.sizes.dim);
+        // For each piece and chunk, for each query: max, Σ weights, Σ weights · values.
+        let length = group * (2 + dim);
+        let mut parts = vec![0.0; pieces * chunks * length];
+        threads::for_each_piece(&mut parts, length, |index, part| {
+            self.chunk(piece(index / chunks), index % chunks, &mut Scratch::default(), |index, _, found, values| {
+                let part = &mut part[index * (2 + dim)..][..2 + dim];
+                part[..2].copy_from_slice(&[found.max, found.sum]);
+                part[2..].copy_from_slice(values);
+            });
+        });
+        for (index, parts) in parts.chunks_exact(chunks * length).enumerate() {
+            for (at, query) in self.queries(piece(index)).enumerate() {
+                let (mut seen, out) = (Seen::NOTHING, row(query));
+                for part in parts.chunks_exact(length) {
+                    let part = &part[at * (2 + dim)..][..2 + dim];
+                    seen.merge(out, Seen { max: part[0], sum: part[1] }, &part[2..]);
+                }
+                out.iter_mut().for_each(|x| *x /= seen.sum);
+            }
+        }
+    }
+
+    /// The rows of `q [batch · seq · heads, dim]` that belong to `piece`.
+    fn queries(&self, piece: Piece) -> impl Iterator<Item = usize> {
+        let (heads, group) = (self.sizes.heads, self.sizes.group());
+        let first = (piece.batch * self.sizes.seq + piece.offset) * heads + piece.kv_head * group;
+        (0..piece.positions).flat_map(move |position| (0..group).map(move |member| first + position * heads + member))
+    }
+
+    /// Calls `found` with number, row, and what is seen, for each query of `piece` that sees keys of `chunk`.
+    fn chunk(&self, piece: Piece, chunk: usize, scratch: &mut Scratch, mut found: impl FnMut(usize, usize, Seen, &[f32])) {
+        let dim = self.sizes.dim;
+        let first = self.starts[piece.batch] + piece.offset;
+        let begin = |position: usize| self.options.window.map_or(0, |window| (position + 1).saturating_sub(window));
+        let chunk = (chunk * CHUNK).max(begin(first))..((chunk + 1) * CHUNK).min(first + piece.positions);
+        if chunk.is_empty() {
+            return;
+        }
+        let base = (piece.batch * self.sizes.kv_heads + piece.kv_head) * self.sizes.capacity;
+        let [mut k, mut v] = [self.k, self.v].map(|all| all.range((base + chunk.start) * dim, chunk.len() * dim));
+        let Scratch { query, scores: all, values, wide: [wide_k, wide_v] } = scratch;
+        if piece.positions * self.sizes.group() >= MANY {
+            (k, v) = (Floats::F32(k.widened(wide_k)), Floats::F32(v.widened(wide_v)));
+        }
+        values.resize(dim, 0.0);
+        for (index, row) in self.queries(piece).enumerate() {
+            let position = first + index / self.sizes.group();
+            let keys = begin(position).max(chunk.start)..(position + 1).min(chunk.end);
+            if keys.is_empty() {
+                continue;
+            }
+            let [k, v] = [k, v].map(|all| all.range((keys.start - chunk.start) * dim, keys.len() * dim));
+            query.clear();
+            query.extend(self.q[row * dim..][..dim].iter().map(|x| x * self.options.scale as f32));
+            all.resize(keys.len(), 0.0);
+            scores(query, k, all);
+            let (max, sum) = exp_sum(all);
+            values.fill(0.0);
+            weighted_sum(values, all, v);
+            found(index, row, Seen { max, sum }, values);
+        }
+    }
+}
+
+/// Memory of one piece of work.
+#[derive(Default)]
+struct Scratch {
+    query: Vec<f32>,
+    scores: Vec<f32>,
+    values: Vec<f32>,
+    /// Keys and values of a chunk in f32.
+    wide: [Vec<f32>; 2],
 }

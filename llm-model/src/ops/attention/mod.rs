@@ -3,6 +3,7 @@
 mod cpu;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod cube;
+mod gradient;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod kernel;
 mod options;
@@ -11,5 +12,6 @@ mod reference;
 pub(super) use cpu::cpu;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 pub(super) use cube::cube;
+pub(super) use gradient::{autodiff, backward_cpu};
 pub use options::AttentionOptions;
-pub(super) use reference::reference;
+pub(super) use reference::{backward_reference, reference};

@@ -16,31 +16,70 @@ pub fn reference<B: Backend>(
     starts: &[usize],
     options: &AttentionOptions,
 ) -> FloatTensor<B> {
-    let (q_shape, k_shape) = (q.shape(), k.shape());
-    let [batch, seq, heads, dim] = [q_shape[0], q_shape[1], q_shape[2], q_shape[3]];
-    let kv_heads = k_shape[1];
-    let length = starts.iter().max().map_or(0, |start| start + seq);
-    let group = heads / kv_heads;
+    let (shape, kv_heads) = (q.shape(), k.shape()[1]);
+    let length = starts.iter().max().map_or(0, |start| start + shape[1]);
+    let weights = weights::<B>(grouped::<B>(q, kv_heads), seen::<B>(k, length), shape[1], starts, options);
+    ungrouped::<B>(B::float_matmul(weights, seen::<B>(v, length)), shape)
+}
 
-    // [b, s, h, d] -> [b, kv, group · s, d]: the queries of a group share their keys.
-    let q = B::float_permute(B::float_reshape(q, Shape::new([batch, seq, kv_heads, group, dim])), &[0, 2, 3, 1, 4]);
-    let q = B::float_reshape(q, Shape::new([batch, kv_heads, group * seq, dim]));
-    let seen = |t: FloatTensor<B>| {
-        let ranges = [0..batch, 0..kv_heads, 0..length, 0..dim].map(Slice::from);
-        let t = if k_shape[2] == length { t } else { B::float_slice(t, &ranges) };
-        if t.dtype() == DType::F32 { t } else { B::float_cast(t, FloatDType::F32) }
+/// The gradients of q, k and v, by the formulas of the chain rule; keys beyond the last position have gradient 0.
+pub fn backward_reference<B: Backend>(
+    [q, k, v, out, grad]: [FloatTensor<B>; 5],
+    starts: &[usize],
+    options: &AttentionOptions,
+) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    let (shape, cache) = (q.shape(), k.shape());
+    let length = starts.iter().max().map_or(0, |start| start + shape[1]);
+    let [q, out, grad] = [q, out, grad].map(|x| grouped::<B>(x, cache[1]));
+    let (k, v) = (seen::<B>(k, length), seen::<B>(v, length));
+    let p = weights::<B>(q.clone(), k.clone(), shape[1], starts, options);
+    let delta = B::float_sum_dim(B::float_mul(grad.clone(), out), 3);
+    let dp = B::float_matmul(grad.clone(), B::float_transpose(v));
+    let ds = B::float_mul_scalar(B::float_mul(p.clone(), B::float_sub(dp, delta)), options.scale.into());
+    let dq = ungrouped::<B>(B::float_matmul(ds.clone(), k), shape);
+    let whole = |part: FloatTensor<B>| {
+        let ranges = [0..cache[0], 0..cache[1], 0..length, 0..cache[3]].map(Slice::from);
+        let zeros = B::float_zeros(cache.clone(), &part.device(), FloatDType::F32);
+        B::float_slice_assign(zeros, &ranges, part)
     };
-    let (k, v) = (seen(k), seen(v));
+    let dk = whole(B::float_matmul(B::float_transpose(ds), q));
+    let dv = whole(B::float_matmul(B::float_transpose(p), grad));
+    (dq, dk, dv)
+}
 
+/// `[b, s, h, d]` → `[b, kv, group · s, d]`: the queries of a group share their keys.
+fn grouped<B: Backend>(x: FloatTensor<B>, kv_heads: usize) -> FloatTensor<B> {
+    let shape = x.shape();
+    let [batch, seq, heads, dim] = [shape[0], shape[1], shape[2], shape[3]];
+    let x = B::float_reshape(x, Shape::new([batch, seq, kv_heads, heads / kv_heads, dim]));
+    B::float_reshape(B::float_permute(x, &[0, 2, 3, 1, 4]), Shape::new([batch, kv_heads, heads / kv_heads * seq, dim]))
+}
+
+/// `[b, kv, group · s, d]` → `shape`, which is `[b, s, h, d]`.
+fn ungrouped<B: Backend>(x: FloatTensor<B>, shape: Shape) -> FloatTensor<B> {
+    let [batch, seq, heads, dim] = [shape[0], shape[1], shape[2], shape[3]];
+    let kv_heads = x.shape()[1];
+    let x = B::float_reshape(x, Shape::new([batch, kv_heads, heads / kv_heads, seq, dim]));
+    B::float_reshape(B::float_permute(x, &[0, 3, 1, 2, 4]), shape)
+}
+
+/// The first `length` positions of a cache `[b, kv, capacity, d]`, in f32.
+fn seen<B: Backend>(x: FloatTensor<B>, length: usize) -> FloatTensor<B> {
+    let shape = x.shape();
+    let ranges = [0..shape[0], 0..shape[1], 0..length, 0..shape[3]].map(Slice::from);
+    let x = if shape[2] == length { x } else { B::float_slice(x, &ranges) };
+    if x.dtype() == DType::F32 { x } else { B::float_cast(x, FloatDType::F32) }
+}
+
+/// How much each query attends to each key: `q [b, kv, group · seq, d]`, `k [b, kv, length, d]`; `[b, kv, group · seq, length]` out.
+fn weights<B: Backend>(q: FloatTensor<B>, k: FloatTensor<B>, seq: usize, starts: &[usize], options: &AttentionOptions) -> FloatTensor<B> {
+    let (shape, length) = (q.shape(), k.shape()[2]);
+    let [batch, kv_heads, queries] = [shape[0], shape[1], shape[2]];
     let scores = B::float_mul_scalar(B::float_matmul(q, B::float_transpose(k)), options.scale.into());
-    let scores = B::float_reshape(scores, Shape::new([batch, kv_heads, group, seq, length]));
+    let scores = B::float_reshape(scores, Shape::new([batch, kv_heads, queries / seq, seq, length]));
     let mask = mask::<B>(starts, seq, length, options.window, &scores.device());
-    let scores = B::float_add(scores, mask);
-    let weights = softmax_last::<B>(scores);
-    let weights = B::float_reshape(weights, Shape::new([batch, kv_heads, group * seq, length]));
-    let out = B::float_reshape(B::float_matmul(weights, v), Shape::new([batch, kv_heads, group, seq, dim]));
-    let out = B::float_permute(out, &[0, 3, 1, 2, 4]);
-    B::float_reshape(out, Shape::new([batch, seq, heads, dim]))
+    let weights = softmax_last::<B>(B::float_add(scores, mask));
+    B::float_reshape(weights, Shape::new([batch, kv_heads, queries, length]))
 }
 
 /// 0 where a query sees a key, a number far below any score elsewhere; `[batch, 1, 1, seq, length]`.

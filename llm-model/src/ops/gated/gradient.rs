@@ -1,13 +1,13 @@
 //! The gradient for SiLU as one operation; the other activations are differentiated through the reference.
 
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::{Autodiff, Backend, TensorMetadata, tensor::FloatTensor};
 
-use super::cpu::{PIECE, exp};
+use super::cpu::PIECE;
 use super::reference;
 use crate::Activation;
+use crate::ops::gradient::tracked;
+use crate::ops::simd::exp;
 use crate::ops::slices::{CpuBackend, trace};
 use crate::ops::{LlmBackend, threads};
 
@@ -66,30 +66,9 @@ pub fn autodiff<B: LlmBackend, C: CheckpointStrategy>(
     if activation != Activation::Silu {
         return reference::<Autodiff<B, C>>(gate, up, activation);
     }
-    match Swiglu.prepare::<C>([gate.node(), up.node()]).compute_bound().stateful() {
-        OpsKind::Tracked(prep) => {
-            let state = (gate.primitive().clone(), up.primitive().clone());
-            prep.finish(state, B::gated(gate.into_primitive(), up.into_primitive(), activation))
-        }
-        OpsKind::UnTracked(prep) => prep.finish(B::gated(gate.into_primitive(), up.into_primitive(), activation)),
-    }
-}
-
-#[derive(Debug)]
-struct Swiglu;
-
-impl<B: LlmBackend> Backward<B, 2> for Swiglu {
-    type State = (FloatTensor<B>, FloatTensor<B>);
-
-    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let [gate_node, up_node] = ops.parents;
-        let (gate, up) = ops.state;
-        let (gate_grad, up_grad) = B::silu_backward(gate, up, grads.consume::<B>(&ops.node));
-        if let Some(node) = gate_node {
-            grads.register::<B>(node.id, gate_grad);
-        }
-        if let Some(node) = up_node {
-            grads.register::<B>(node.id, up_grad);
-        }
-    }
+    let inputs = [gate.node(), up.node()];
+    let (gate, up) = (gate.into_primitive(), up.into_primitive());
+    tracked::<B, C, 2>(inputs, B::gated(gate.clone(), up.clone(), activation), move |grad| {
+        B::silu_backward(gate.clone(), up.clone(), grad).into()
+    })
 }

@@ -1,13 +1,11 @@
 //! Few rows: one dot product for each weight row, read once at the speed of memory. Many rows: the `gemm` crate on blocks of
 //! weight rows, which are widened to f32 into the cache first where they are stored in half precision.
-#![allow(unsafe_code)]
-
-use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use burn::backend::{TensorMetadata, tensor::FloatTensor};
 use burn::tensor::Shape;
 
-use crate::ops::cpu::{Floats, dot_floats};
+use crate::ops::matmul::{self, Matrix};
+use crate::ops::simd::{Floats, dot_floats};
 use crate::ops::slices::{CpuBackend, trace};
 use crate::ops::threads;
 
@@ -51,47 +49,11 @@ fn row(x: &[f32], weight: Floats, out: &mut [f32]) {
 
 /// Many rows of `x`: each block of weight rows makes a block of columns of `out`.
 fn matrix(x: &[f32], weight: Floats, width: usize, out: &mut [f32]) {
-    let rows = x.len() / width;
     let outputs = weight.len() / width;
     let block = (BLOCK / width).clamp(16, outputs.div_ceil(threads::count()).max(16));
-    let start = AtomicPtr::new(out.as_mut_ptr());
-    threads::for_each(outputs.div_ceil(block), |index| {
-        let from = index * block;
-        let count = block.min(outputs - from);
+    matmul::in_columns(out, outputs, block, |from, count, columns| {
         let part = weight.range(from * width, count * width);
         let mut wide = Vec::new();
-        let part = match part {
-            Floats::F32(part) => part,
-            half => {
-                wide.resize(half.len(), 0.0);
-                half.widen(&mut wide);
-                &wide
-            }
-        };
-        // SAFETY: `out[.., from .. from + count]` belongs to this index alone, and all sizes fit their slices.
-        unsafe {
-            let columns = start.load(Relaxed).add(from);
-            gemm::gemm(
-                rows,
-                count,
-                width,
-                columns,
-                1,
-                outputs as isize,
-                false,
-                x.as_ptr(),
-                1,
-                width as isize,
-                part.as_ptr(),
-                width as isize,
-                1,
-                0.0,
-                1.0,
-                false,
-                false,
-                false,
-                gemm::Parallelism::None,
-            );
-        }
+        matmul::multiply(Matrix::rows(x, width), Matrix::rows(part.widened(&mut wide), width).transposed(), columns);
     });
 }

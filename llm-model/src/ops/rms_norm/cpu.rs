@@ -2,7 +2,7 @@
 
 use burn::backend::tensor::FloatTensor;
 
-use crate::ops::cpu;
+use crate::ops::simd;
 use crate::ops::slices::{CpuBackend, trace};
 
 pub fn cpu<B: CpuBackend>(x: FloatTensor<B>, gamma: FloatTensor<B>, eps: f64) -> FloatTensor<B> {
@@ -13,7 +13,7 @@ pub fn cpu<B: CpuBackend>(x: FloatTensor<B>, gamma: FloatTensor<B>, eps: f64) ->
 fn rows(x: &[f32], gamma: &[f32], eps: f32) -> Vec<f32> {
     let mut out = Vec::with_capacity(x.len());
     for row in x.chunks_exact(gamma.len()) {
-        let mean = cpu::dot(row, row) / row.len() as f32;
+        let mean = simd::dot(row, row) / row.len() as f32;
         let factor = 1.0 / (mean + eps).sqrt();
         out.extend(row.iter().zip(gamma).map(|(x, g)| x * factor * g));
     }

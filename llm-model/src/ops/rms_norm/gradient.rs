@@ -1,12 +1,11 @@
-//! The gradient as one operation: autodiff of the reference would keep and pass over six tensors of the size of x.
+//! The gradient as one operation.
 
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::{Autodiff, Backend, TensorMetadata, tensor::FloatTensor};
 use burn::tensor::Shape;
 
-use crate::ops::cpu;
+use crate::ops::gradient::tracked;
+use crate::ops::simd;
 use crate::ops::slices::{CpuBackend, trace};
 use crate::ops::{LlmBackend, threads};
 
@@ -44,7 +43,7 @@ pub fn backward_cpu<B: CpuBackend>(
     let (shape, width) = (x.shape(), gamma.shape()[0]);
     let mut x_grad = vec![0.0; shape.num_elements()];
     let mut gamma_grad = vec![0.0; width];
-    let factor = |row: &[f32]| 1.0 / (cpu::dot(row, row) / width as f32 + eps as f32).sqrt();
+    let factor = |row: &[f32]| 1.0 / (simd::dot(row, row) / width as f32 + eps as f32).sqrt();
     B::with_f32(&x, |x| {
         B::with_f32(&gamma, |gamma| {
             B::with_f32(&grad, |grad| {
@@ -54,7 +53,7 @@ pub fn backward_cpu<B: CpuBackend>(
                     for (out, (x, grad)) in out.chunks_exact_mut(width).zip(rows) {
                         let r = factor(x);
                         out.iter_mut().zip(grad).zip(gamma).for_each(|((out, g), gamma)| *out = g * gamma);
-                        let along = cpu::dot(out, x) * r * r / width as f32;
+                        let along = simd::dot(out, x) * r * r / width as f32;
                         out.iter_mut().zip(x).for_each(|(out, x)| *out = r * (*out - x * along));
                     }
                 });
@@ -74,30 +73,9 @@ pub fn autodiff<B: LlmBackend, C: CheckpointStrategy>(
     gamma: FloatTensor<Autodiff<B, C>>,
     eps: f64,
 ) -> FloatTensor<Autodiff<B, C>> {
-    match RmsNorm.prepare::<C>([x.node(), gamma.node()]).compute_bound().stateful() {
-        OpsKind::Tracked(prep) => {
-            let state = (x.primitive().clone(), gamma.primitive().clone(), eps);
-            prep.finish(state, B::rms_norm(x.into_primitive(), gamma.into_primitive(), eps))
-        }
-        OpsKind::UnTracked(prep) => prep.finish(B::rms_norm(x.into_primitive(), gamma.into_primitive(), eps)),
-    }
-}
-
-#[derive(Debug)]
-struct RmsNorm;
-
-impl<B: LlmBackend> Backward<B, 2> for RmsNorm {
-    type State = (FloatTensor<B>, FloatTensor<B>, f64);
-
-    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let [x_node, gamma_node] = ops.parents;
-        let (x, gamma, eps) = ops.state;
-        let (x_grad, gamma_grad) = B::rms_norm_backward(x, gamma, grads.consume::<B>(&ops.node), eps);
-        if let Some(node) = x_node {
-            grads.register::<B>(node.id, x_grad);
-        }
-        if let Some(node) = gamma_node {
-            grads.register::<B>(node.id, gamma_grad);
-        }
-    }
+    let inputs = [x.node(), gamma.node()];
+    let (x, gamma) = (x.into_primitive(), gamma.into_primitive());
+    tracked::<B, C, 2>(inputs, B::rms_norm(x.clone(), gamma.clone(), eps), move |grad| {
+        B::rms_norm_backward(x.clone(), gamma.clone(), grad, eps).into()
+    })
 }

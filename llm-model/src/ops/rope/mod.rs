@@ -1,7 +1,9 @@
 //! `rope`: see [`super::LlmBackend::rope`].
 
 mod cpu;
+mod gradient;
 mod reference;
 
 pub(super) use cpu::cpu;
+pub(super) use gradient::autodiff;
 pub(super) use reference::reference;

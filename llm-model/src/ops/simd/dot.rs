@@ -1,68 +1,8 @@
-//! Vector primitives on slices for x86-64 with AVX-512 or AVX2, chosen at run time, and a scalar form for the rest.
-#![allow(unsafe_code)]
+//! Dot products and scaled additions.
 
 use half::{bf16, f16};
 
-/// A slice of any float type that weights and caches are stored in.
-#[derive(Clone, Copy)]
-pub enum Floats<'a> {
-    /// 32 bits.
-    F32(&'a [f32]),
-    /// 16 bits, IEEE.
-    F16(&'a [f16]),
-    /// 16 bits, the upper half of an f32.
-    Bf16(&'a [bf16]),
-}
-
-impl<'a> Floats<'a> {
-    /// The numbers at `from .. from + length`.
-    pub fn range(self, from: usize, length: usize) -> Self {
-        match self {
-            Self::F32(all) => Self::F32(&all[from..from + length]),
-            Self::F16(all) => Self::F16(&all[from..from + length]),
-            Self::Bf16(all) => Self::Bf16(&all[from..from + length]),
-        }
-    }
-
-    pub fn len(self) -> usize {
-        match self {
-            Self::F32(all) => all.len(),
-            Self::F16(all) => all.len(),
-            Self::Bf16(all) => all.len(),
-        }
-    }
-
-    /// Writes the numbers to `out` as f32.
-    pub fn widen(self, out: &mut [f32]) {
-        match self {
-            Self::F32(all) => out.copy_from_slice(all),
-            Self::F16(all) => half::slice::HalfFloatSliceExt::convert_to_f32_slice(all, out),
-            Self::Bf16(all) => out.iter_mut().zip(all).for_each(|(out, x)| *out = x.to_f32()),
-        }
-    }
-}
-
-/// What the processor offers, from best to least.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    Avx512,
-    Avx2,
-    Scalar,
-}
-
-/// The best level of this machine; each check is one cached load.
-pub fn level() -> Level {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("f16c") {
-            return Level::Avx512;
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c") {
-            return Level::Avx2;
-        }
-    }
-    Level::Scalar
-}
+use super::{Floats, Level, level};
 
 /// Σ a · b in f32.
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
@@ -74,7 +14,7 @@ pub fn dot_floats(a: &[f32], b: Floats) -> f32 {
     dot_at(level(), a, b)
 }
 
-fn dot_at(level: Level, a: &[f32], b: Floats) -> f32 {
+pub(super) fn dot_at(level: Level, a: &[f32], b: Floats) -> f32 {
     assert_eq!(a.len(), b.len());
     match level {
         // SAFETY: `level` was detected on this machine, and the lengths are equal.
@@ -104,11 +44,7 @@ fn dot_at(level: Level, a: &[f32], b: Floats) -> f32 {
 }
 
 /// acc += factor · x with x widened in registers.
-pub fn add_scaled(acc: &mut [f32], factor: f32, x: Floats) {
-    add_scaled_at(level(), acc, factor, x);
-}
-
-fn add_scaled_at(level: Level, acc: &mut [f32], factor: f32, x: Floats) {
+pub(super) fn add_scaled_at(level: Level, acc: &mut [f32], factor: f32, x: Floats) {
     assert_eq!(acc.len(), x.len());
     match level {
         // SAFETY: `level` was detected on this machine, and the lengths are equal.
@@ -263,14 +199,11 @@ mod x86 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::levels;
     use super::*;
 
     fn values(n: usize, seed: usize) -> Vec<f32> {
         (0..n).map(|i| ((i * 37 + seed * 11) % 64) as f32 / 16.0 - 2.0).collect()
-    }
-
-    fn levels() -> Vec<Level> {
-        [Level::Avx512, Level::Avx2, Level::Scalar].into_iter().skip_while(|l| *l != level()).collect()
     }
 
     #[test]

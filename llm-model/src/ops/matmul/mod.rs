@@ -1,0 +1,5 @@
+//! Products of f32 matrices on slices, through the `gemm` crate.
+
+mod cpu;
+
+pub use cpu::{Matrix, Target, in_columns, multiply, product};

@@ -1,0 +1,98 @@
+//! Vector kernels on slices for x86-64 with AVX-512 or AVX2, chosen at run time, and a scalar form for the rest.
+//!
+//! Each kernel adds up in an order that depends on the lengths alone, so that a result does not depend on what is computed beside
+//! it. Together with the compute pool this is where the CPU backends have their `unsafe` code; what calls it is safe.
+#![allow(unsafe_code)]
+
+mod attend;
+mod dot;
+
+pub use attend::{exp, exp_sum, scores, weighted_sum};
+pub use dot::{dot, dot_floats};
+
+use half::{bf16, f16};
+
+/// A slice of any float type that weights and caches are stored in.
+#[derive(Clone, Copy)]
+pub enum Floats<'a> {
+    /// 32 bits.
+    F32(&'a [f32]),
+    /// 16 bits, IEEE.
+    F16(&'a [f16]),
+    /// 16 bits, the upper half of an f32.
+    Bf16(&'a [bf16]),
+}
+
+impl<'a> Floats<'a> {
+    /// The numbers at `from .. from + length`.
+    pub fn range(self, from: usize, length: usize) -> Self {
+        match self {
+            Self::F32(all) => Self::F32(&all[from..from + length]),
+            Self::F16(all) => Self::F16(&all[from..from + length]),
+            Self::Bf16(all) => Self::Bf16(&all[from..from + length]),
+        }
+    }
+
+    pub fn len(self) -> usize {
+        match self {
+            Self::F32(all) => all.len(),
+            Self::F16(all) => all.len(),
+            Self::Bf16(all) => all.len(),
+        }
+    }
+
+    /// The numbers in f32: as they are, or widened into `memory`.
+    pub fn widened<'b>(self, memory: &'b mut Vec<f32>) -> &'b [f32]
+    where
+        'a: 'b,
+    {
+        if let Self::F32(all) = self {
+            return all;
+        }
+        memory.resize(self.len(), 0.0);
+        self.widen(memory);
+        memory
+    }
+
+    /// Writes the numbers to `out` as f32.
+    pub fn widen(self, out: &mut [f32]) {
+        match self {
+            Self::F32(all) => out.copy_from_slice(all),
+            Self::F16(all) => half::slice::HalfFloatSliceExt::convert_to_f32_slice(all, out),
+            Self::Bf16(all) => out.iter_mut().zip(all).for_each(|(out, x)| *out = x.to_f32()),
+        }
+    }
+}
+
+/// What the processor offers, from best to least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    Avx512,
+    Avx2,
+    Scalar,
+}
+
+/// The best level of this machine; each check is one cached load.
+pub fn level() -> Level {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("f16c")
+        {
+            return Level::Avx512;
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c") {
+            return Level::Avx2;
+        }
+    }
+    Level::Scalar
+}
+
+/// The levels that this machine has, for tests.
+#[cfg(test)]
+pub fn levels() -> Vec<Level> {
+    [Level::Avx512, Level::Avx2, Level::Scalar].into_iter().skip_while(|found| *found != level()).collect()
+}
