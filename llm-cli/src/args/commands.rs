@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use llm_infer::train::Shape;
+
 use super::parse::{above_zero, positive};
 use super::{ModelArgs, RunArgs, SamplingArgs};
 
@@ -146,19 +148,19 @@ pub struct TrainArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Shape (llama)")]
 pub struct ShapeArgs {
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "1536", value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = Shape::BUILTIN.vocab_size, value_parser = positive)]
     pub vocab_size: usize,
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "256", value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = Shape::BUILTIN.hidden_size, value_parser = positive)]
     pub hidden_size: usize,
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "640", value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = Shape::BUILTIN.intermediate_size, value_parser = positive)]
     pub intermediate_size: usize,
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "4", value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = Shape::BUILTIN.num_hidden_layers, value_parser = positive)]
     pub layers: usize,
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "4", value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = Shape::BUILTIN.num_attention_heads, value_parser = positive)]
     pub heads: usize,
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "2", value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = Shape::BUILTIN.num_key_value_heads, value_parser = positive)]
     pub kv_heads: usize,
     /// Longest sequence
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "512", value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = Shape::BUILTIN.context, value_parser = positive)]
     pub ctx: usize,
 }

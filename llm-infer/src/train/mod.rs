@@ -69,7 +69,7 @@ impl TrainOptions {
         Self {
             out: out.into(),
             source: Source::Builtin { stories: None },
-            shape: Shape::default(),
+            shape: Shape::BUILTIN,
             device,
             steps: 4000,
             batch_tokens: 4096,
@@ -103,22 +103,18 @@ pub struct Shape {
     pub context: usize,
 }
 
-impl Default for Shape {
-    /// The embedded model: 3.1 M parameters.
-    fn default() -> Self {
-        Self {
-            vocab_size: 1536,
-            hidden_size: 256,
-            intermediate_size: 640,
-            num_hidden_layers: 4,
-            num_attention_heads: 4,
-            num_key_value_heads: 2,
-            context: 512,
-        }
-    }
-}
-
 impl Shape {
+    /// The embedded model: 3.3 M parameters.
+    pub const BUILTIN: Self = Self {
+        vocab_size: 1536,
+        hidden_size: 256,
+        intermediate_size: 512,
+        num_hidden_layers: 5,
+        num_attention_heads: 8,
+        num_key_value_heads: 4,
+        context: 512,
+    };
+
     /// The `config.json` of this shape.
     pub fn config_json(&self) -> serde_json::Value {
         serde_json::json!({

@@ -1,12 +1,12 @@
-//! The tokenizer of the embedded model: a byte-level BPE that keeps digits apart, and the files that go with it.
+//! The tokenizer of the embedded model: a byte-level BPE that keeps numbers apart from words, and the files that go with it.
 
 use serde_json::{Value, json};
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::{AddedToken, NormalizerWrapper, TokenizerBuilder};
+use tokenizers::{AddedToken, NormalizerWrapper, SplitDelimiterBehavior, TokenizerBuilder};
 
 use crate::{Error, Result};
 
@@ -28,9 +28,10 @@ pub const CHAT_TEMPLATE: &str = "<|begin|>{% for message in messages %}<|{{ mess
 
 /// Trains a byte-level BPE on `texts` and returns it as `tokenizer.json`.
 ///
-/// Digits are split one by one, so a number is always the same tokens and sums can be learned digit by digit. The vocabulary
-/// holds [`SPECIAL_TOKENS`], the 256 bytes and the most frequent merges, `vocab_size` entries in all. The texts may be rendered
-/// ones ([`Dialogue::render`](super::Dialogue::render)): special tokens in them only separate.
+/// Digits stand apart from all else, two at most in one token: the numbers of a small world are one token each, wherever they
+/// stand, and sums and comparisons of them are facts about tokens. The vocabulary holds [`SPECIAL_TOKENS`], the 256 bytes and
+/// the most frequent merges, `vocab_size` entries in all. The texts may be rendered ones
+/// ([`Dialogue::render`](super::Dialogue::render)): special tokens in them only separate.
 ///
 /// # Errors
 ///
@@ -55,10 +56,11 @@ fn train(texts: impl Iterator<Item = String> + Send, vocab_size: usize) -> token
         .into();
     let begin = TemplateProcessing::builder().try_single(format!("{BEGIN} $A"))?.special_tokens(vec![(BEGIN, 0)]).build()?;
     let bytes = ByteLevel::new(false, true, true);
+    let numbers = Split::new(SplitPattern::Regex(r"\p{N}{1,2}".into()), SplitDelimiterBehavior::Isolated, false)?;
     let mut tokenizer = TokenizerBuilder::new()
         .with_model(tokenizers::ModelWrapper::from(BPE::default()))
         .with_normalizer(None::<NormalizerWrapper>)
-        .with_pre_tokenizer(Some(Sequence::new(vec![Digits::new(true).into(), bytes.into()])))
+        .with_pre_tokenizer(Some(Sequence::new(vec![numbers.into(), bytes.into()])))
         .with_post_processor(Some(begin))
         .with_decoder(Some(bytes))
         .build()?;
@@ -105,10 +107,12 @@ mod tests {
     }
 
     #[test]
-    fn letters_and_digits_are_tokens_of_their_own() {
+    fn letters_and_numbers_are_tokens_of_their_own() {
         let tokenizer = trained(1_024);
         assert_eq!(pieces(&tokenizer, "c-a-t."), ["c", "-", "a", "-", "t", "."]);
-        assert_eq!(pieces(&tokenizer, "12 + 7"), ["1", "2", "Ġ+", "Ġ", "7"]);
+        assert_eq!(pieces(&tokenizer, "12 + 7"), ["12", "Ġ+", "Ġ", "7"]);
+        (0..=20).for_each(|number| assert_eq!(pieces(&tokenizer, &number.to_string()).len(), 1, "{number}"));
+        assert_eq!(pieces(&tokenizer, "120"), ["12", "0"]);
         for (id, token) in (0u32..).zip(SPECIAL_TOKENS) {
             assert_eq!(tokenizer.token_to_id(token), Some(id));
         }
