@@ -137,10 +137,10 @@ pub(super) fn topics() -> Vec<Topic> {
     let smaller = unequal().flat_map(|(a, b)| compared(a, b, a.min(b), a.max(b), "smaller"));
     let follow_ups = |more: &'static [&'static str], topic: Topic| topic.with_follow_ups(more);
     vec![
-        follow_ups(&["and {a} + {b}?", "and {a} plus {b}?", "{a} + {b}?"], Topic::listed(Kind::Arithmetic, 6.0, SUM, sums.collect())),
+        follow_ups(&["and {a} + {b}?", "and {a} plus {b}?", "{a} + {b}?"], Topic::listed(Kind::Arithmetic, 4.5, SUM, sums.collect())),
         follow_ups(
             &["and {a} - {b}?", "and {a} minus {b}?", "{a} - {b}?"],
-            Topic::listed(Kind::Arithmetic, 6.0, DIFFERENCE, differences.collect()),
+            Topic::listed(Kind::Arithmetic, 4.5, DIFFERENCE, differences.collect()),
         ),
         Topic::listed(Kind::Comparison, 2.5, BIGGER, bigger.collect()),
         Topic::listed(Kind::Comparison, 2.0, SMALLER, smaller.collect()),

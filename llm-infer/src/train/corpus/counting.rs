@@ -105,11 +105,11 @@ pub(super) fn topics() -> Vec<Topic> {
     let after = (0..LARGEST).flat_map(|a| neighbor(a, a + 1, "after"));
     let before = (1..=LARGEST).flat_map(|a| neighbor(a, a - 1, "before"));
     vec![
-        Topic::listed(Kind::Counting, 2.0, UP, up.collect()).with_follow_ups(&["and from {a} to {b}?", "now from {a} to {b}."]),
-        Topic::listed(Kind::Counting, 0.8, UP_FROM_ONE, from_one.collect()),
-        Topic::listed(Kind::Counting, 1.4, DOWN, down.collect()),
-        Topic::listed(Kind::Counting, 1.0, AFTER, after.collect()).with_follow_ups(&["and after {a}?", "what about {a}?"]),
-        Topic::listed(Kind::Counting, 1.0, BEFORE, before.collect()).with_follow_ups(&["and before {a}?", "what about {a}?"]),
+        Topic::listed(Kind::Counting, 3.0, UP, up.collect()).with_follow_ups(&["and from {a} to {b}?", "now from {a} to {b}."]),
+        Topic::listed(Kind::Counting, 2.0, UP_FROM_ONE, from_one.collect()),
+        Topic::listed(Kind::Counting, 3.0, DOWN, down.collect()),
+        Topic::listed(Kind::Counting, 0.8, AFTER, after.collect()).with_follow_ups(&["and after {a}?", "what about {a}?"]),
+        Topic::listed(Kind::Counting, 0.8, BEFORE, before.collect()).with_follow_ups(&["and before {a}?", "what about {a}?"]),
     ]
 }
 

@@ -90,7 +90,7 @@ const ANY: &[Wording] = &[
 
 /// Stories with and without things asked for.
 pub(super) fn topics() -> Vec<Topic> {
-    vec![Topic::made(Kind::Story, 13.0, ABOUT, about), Topic::made(Kind::Story, 1.5, ANY, |rng, _| any(rng))]
+    vec![Topic::made(Kind::Story, 16.0, ABOUT, about), Topic::made(Kind::Story, 1.5, ANY, |rng, _| any(rng))]
 }
 
 /// Whether `answer` has four sentences and ends as stories do.
@@ -141,14 +141,14 @@ impl Request {
         let (hero_noun, object_noun, helper_noun, gift_noun, place) =
             (cast.hero.noun, cast.object.noun, cast.helper.noun, cast.gift.noun, cast.place.noun);
         let (parts, things, place) = match rng.random_range(0..100) {
-            0..10 => (vec![hero], vec![hero_noun], None),
-            10..18 => (vec![object], vec![object_noun], None),
-            18..58 => (vec![hero, object], vec![hero_noun, object_noun], None),
-            58..72 => (vec![hero, helper], vec![hero_noun, helper_noun], None),
-            72..80 => (vec![hero], vec![hero_noun, place], Some(cast.place.at)),
-            80..84 => (vec![object], vec![object_noun, place], Some(cast.place.at)),
-            84..91 => (vec![object, gift], vec![object_noun, gift_noun], None),
-            91..96 => (vec![hero, helper, object], vec![hero_noun, helper_noun, object_noun], None),
+            0..8 => (vec![hero], vec![hero_noun], None),
+            8..14 => (vec![object], vec![object_noun], None),
+            14..40 => (vec![hero, object], vec![hero_noun, object_noun], None),
+            40..60 => (vec![hero, helper], vec![hero_noun, helper_noun], None),
+            60..68 => (vec![hero], vec![hero_noun, place], Some(cast.place.at)),
+            68..74 => (vec![object], vec![object_noun, place], Some(cast.place.at)),
+            74..86 => (vec![object, gift], vec![object_noun, gift_noun], None),
+            86..95 => (vec![hero, helper, object], vec![hero_noun, helper_noun, object_noun], None),
             _ => (vec![hero, object], vec![hero_noun, object_noun, place], Some(cast.place.at)),
         };
         request.gift = things.contains(&gift_noun) && things.len() == 2;
