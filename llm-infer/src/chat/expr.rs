@@ -20,6 +20,9 @@ impl Renderer<'_> {
     }
 
     fn evaluate<'t>(&self, expr: &'t Expr<'t>, frame: &Rc<Frame<'t>>) -> Eval<Value<'t>> {
+        if let Some(operand) = self.negated(expr, frame)? {
+            return negate(&operand);
+        }
         match expr {
             Expr::Var(var) => Ok(frame.get(var.id).unwrap_or_else(|| global(var.id))),
             Expr::Const(constant) => self.constant(&constant.value),
@@ -90,6 +93,28 @@ impl Renderer<'_> {
                 self.call(&callee, args)
             }
         }
+    }
+
+    /// The operand of a minus that minijinja's parser bound tighter than the `.x`, `[x]`, `[x:y]` or `(x)` after it.
+    fn negated<'t>(&self, expr: &'t Expr<'t>, frame: &Rc<Frame<'t>>) -> Eval<Option<Value<'t>>> {
+        let object = |expr: &'t Expr<'t>| -> Eval<Option<Value<'t>>> {
+            match expr {
+                Expr::UnaryOp(unary) if matches!(unary.op, UnaryOpKind::Neg) => self.expr(&unary.expr, frame).map(Some),
+                _ => self.nested(|| self.negated(expr, frame)),
+            }
+        };
+        Ok(match expr {
+            Expr::GetAttr(attr) => object(&attr.expr)?.map(|value| self.attribute(&value, attr.name)).transpose()?,
+            Expr::GetItem(item) => match object(&item.expr)? {
+                Some(value) => Some(self.item(&value, &self.expr(&item.subscript_expr, frame)?)?),
+                None => None,
+            },
+            Expr::Call(call) => match object(&call.expr)? {
+                Some(callee) => Some(self.call(&callee, self.args(&call.args, frame)?)?),
+                None => None,
+            },
+            _ => None,
+        })
     }
 
     fn constant<'t>(&self, value: &minijinja::Value) -> Eval<Value<'t>> {

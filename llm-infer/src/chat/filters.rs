@@ -68,6 +68,16 @@ pub(super) fn apply<'t>(ctx: &Renderer<'_>, name: &str, value: Value<'t>, args: 
     };
     let listed = || value.iterate(&ctx.budget);
     match name {
+        "int" | "float" | "dictsort" | "indent" => {
+            if let Value::Undefined(message) = &value {
+                return Err(message.to_string());
+            }
+        }
+        // These look at their operand and arguments only where there is something to go through.
+        "map" | "select" | "reject" | "selectattr" | "rejectattr" if !value.truth() => return Value::seq(Kind::Generator, Vec::new()),
+        _ => {}
+    }
+    match name {
         "default" | "d" => {
             let replaced = value.is_undefined() || (args.flag(1, "boolean") && !value.truth());
             Ok(if replaced { args.get(0, "default_value").cloned().unwrap_or_else(|| Value::str("")) } else { value })
@@ -268,11 +278,12 @@ fn round<'t>(value: &Value<'t>, args: &Args<'t>) -> Eval<Value<'t>> {
     match method.as_ref().map(|method| method.as_str()) {
         Some("ceil") => Ok(Value::Float((number * scale).ceil() / scale)),
         Some("floor") => Ok(Value::Float((number * scale).floor() / scale)),
-        None | Some("common") if matches!(value, Value::Int(_)) && precision >= 0 => Ok(value.clone()),
+        None | Some("common") if value.int().is_some() && precision >= 0 => Ok(Value::Int(value.int().unwrap_or_default())),
         // The decimal expansion decides the halves: 2.675 is below its half in binary.
         None | Some("common") if precision > 0 => {
             Ok(Value::Float(format!("{number:.*}", precision.unsigned_abs() as usize).parse().unwrap_or(number)))
         }
+        None | Some("common") if value.int().is_some() => Ok(Value::Int(((number * scale).round_ties_even() / scale) as i128)),
         None | Some("common") => Ok(Value::Float((number * scale).round_ties_even() / scale)),
         Some(_) => Err("method must be common, ceil or floor".into()),
     }

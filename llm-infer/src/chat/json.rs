@@ -140,7 +140,7 @@ fn write_string(ctx: &Renderer<'_>, text: &Text, style: &Style, out: &mut Text) 
             '\t' => out.push_str("\\t", user),
             '\x08' => out.push_str("\\b", user),
             '\x0c' => out.push_str("\\f", user),
-            c if u32::from(c) < 0x20 || (style.ensure_ascii && !c.is_ascii()) => {
+            c if u32::from(c) < 0x20 || (style.ensure_ascii && !(' '..='~').contains(&c)) => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     out.push_str(&format!("\\u{unit:04x}"), user);
                 }

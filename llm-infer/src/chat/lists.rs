@@ -190,7 +190,7 @@ pub(super) fn columns<'t>(ctx: &Renderer<'_>, items: &[Value<'t>], args: &Args<'
         let (now, later) = rest.split_at(per_column + usize::from(column < extra));
         rest = later;
         let mut now = now.to_vec();
-        if let Some(fill) = args.some(1, "fill_with").filter(|_| extra > 0 && column >= extra) {
+        if let Some(fill) = args.some(1, "fill_with").filter(|_| column >= extra) {
             now.push(fill.clone());
         }
         columns.push(Value::list(now)?);

@@ -155,10 +155,26 @@ pub(super) fn items<'t>(value: &Value<'t>) -> Eval<Value<'t>> {
 }
 
 fn str_method<'t>(ctx: &Renderer<'_>, text: &Rc<Text>, name: &str, args: &Args<'t>) -> Eval<Value<'t>> {
-    let string = text.as_str();
+    let whole = text.as_str();
+    // `find`, `count` and their like look between two positions.
+    let within = match name {
+        "find" | "rfind" | "index" | "rindex" | "count" | "startswith" | "endswith" => {
+            window(whole, args.int(1, "start")?, args.int(2, "end")?)
+        }
+        _ => Some(0..whole.len()),
+    };
+    let Some(within) = within else {
+        return match name {
+            "startswith" | "endswith" => Ok(Value::Bool(false)),
+            "count" => Ok(Value::Int(0)),
+            "index" | "rindex" => Err("substring not found".into()),
+            _ => Ok(Value::Int(-1)),
+        };
+    };
+    let string = &whole[within.clone()];
     let part = |part: &str| Value::text(text.part(part));
     let all = |test: fn(char) -> bool| Value::Bool(!string.is_empty() && string.chars().all(test));
-    let find = |at: Option<usize>| at.map_or(-1, |at| string[..at].chars().count() as i128);
+    let find = |at: Option<usize>| at.map_or(-1, |at| whole[..within.start + at].chars().count() as i128);
     let needle = || args.text(0, "sub")?.ok_or_else(|| format!("{name}() takes a string"));
     Ok(match name {
         "strip" | "lstrip" | "rstrip" => {
@@ -259,6 +275,18 @@ pub(super) fn title(text: &Text, inside: impl Fn(char) -> bool) -> Text {
     })
 }
 
+/// The bytes between two of Python's positions, `None` where the first lies behind the text or the second.
+fn window(text: &str, start: Option<i128>, end: Option<i128>) -> Option<std::ops::Range<usize>> {
+    if start.is_none() && end.is_none() {
+        return Some(0..text.len());
+    }
+    let length = text.chars().count() as i128;
+    let from_end = |at: i128| if at < 0 { at.saturating_add(length).max(0) } else { at };
+    let (start, end) = (from_end(start.unwrap_or(0)), from_end(end.unwrap_or(length)).min(length));
+    let byte = |at: i128| text.char_indices().nth(at as usize).map_or(text.len(), |(at, _)| at);
+    (start <= end).then(|| byte(start)..byte(end))
+}
+
 fn affix<'t>(ctx: &Renderer<'_>, string: &str, start: bool, args: &Args<'t>) -> Eval<bool> {
     let options = match args.get(0, "prefix") {
         Some(Value::List(list)) => list.items.clone(),
@@ -312,11 +340,11 @@ fn split<'t>(ctx: &Renderer<'_>, text: &Rc<Text>, from_right: bool, args: &Args<
 /// `str.split()` without a separator: runs of white space separate, empty parts vanish.
 fn split_spaces(string: &str, limit: usize, from_right: bool) -> Vec<&str> {
     let mut parts = Vec::new();
-    let mut rest = string.trim_matches(is_space);
+    let mut rest = strip(string, None, !from_right, from_right);
     while !rest.is_empty() {
         let cut = if from_right { rest.rfind(is_space) } else { rest.find(is_space) };
         let Some(at) = cut.filter(|_| parts.len() < limit) else {
-            parts.push(if from_right { strip(rest, None, true, false) } else { rest });
+            parts.push(rest);
             break;
         };
         let width = rest[at..].chars().next().map_or(1, char::len_utf8);
@@ -385,8 +413,8 @@ mod tests {
     #[test]
     fn splits_at_spaces_as_python_does() {
         assert_eq!(split_spaces("  a b  c ", usize::MAX, false), ["a", "b", "c"]);
-        assert_eq!(split_spaces("  a b  c ", 1, false), ["a", "b  c"]);
-        assert_eq!(split_spaces("  a b  c ", 1, true), ["a b", "c"]);
+        assert_eq!(split_spaces("  a b  c ", 1, false), ["a", "b  c "]);
+        assert_eq!(split_spaces("  a b  c ", 1, true), ["  a b", "c"]);
         assert!(split_spaces("   ", 3, false).is_empty());
     }
 

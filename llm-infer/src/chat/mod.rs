@@ -21,6 +21,8 @@ mod json;
 mod lists;
 mod methods;
 mod ops;
+#[cfg(test)]
+mod python;
 mod render;
 mod repr;
 mod source;
@@ -154,7 +156,13 @@ impl ChatTemplate {
     /// # Errors
     /// [`Error::Template`] when it does not parse.
     pub fn new(source: impl Into<String>, bos_token: Option<&str>, eos_token: Option<&str>) -> Result<Self> {
-        let source = source::without_generation_tags(&source.into());
+        let source = source::as_minijinja_reads_it(&source.into());
+        if source.len() as u64 > source::MAX_TEMPLATE {
+            return Err(Error::Template {
+                message: format!("got {} bytes, expected at most {}", source.len(), source::MAX_TEMPLATE),
+                hint: None,
+            });
+        }
         on_own_stack(|| parsed(&source).map(drop))?;
         Ok(Self { source, tool_use: None, bos_token: bos_token.map(Into::into), eos_token: eos_token.map(Into::into) })
     }
@@ -164,7 +172,7 @@ impl ChatTemplate {
     /// # Errors
     /// [`Error::Template`] when it does not parse.
     pub fn with_tool_use(mut self, source: impl Into<String>) -> Result<Self> {
-        let source = source::without_generation_tags(&source.into());
+        let source = source::as_minijinja_reads_it(&source.into());
         on_own_stack(|| parsed(&source).map(drop))?;
         self.tool_use = Some(source);
         Ok(self)

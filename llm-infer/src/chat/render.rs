@@ -220,15 +220,22 @@ impl<'s> Renderer<'s> {
             last_changed: RefCell::default(),
             recursive: node.recursive.then(|| (node, Rc::downgrade(frame))),
         });
+        let mut completed = false;
         for (index, item) in items.items.iter().enumerate() {
             self.budget.spend(1)?;
             state.index0.set(index);
             let inner = Frame::new(Some(frame.clone()));
             inner.set("loop", Value::Loop(state.clone()));
             self.assign(&node.target, item.clone(), &inner, frame)?;
-            if self.body(&node.body, &inner, out)? == Flow::Break {
-                break;
+            match self.body(&node.body, &inner, out)? {
+                Flow::Break => break,
+                Flow::Continue => {}
+                Flow::Next => completed = true,
             }
+        }
+        // jinja2 counts an iteration only at its end.
+        if !completed {
+            self.body(&node.else_body, &Frame::new(Some(frame.clone())), out)?;
         }
         Ok(())
     }

@@ -81,11 +81,26 @@ fn write_str_repr(text: &Text, out: &mut Text) {
             '\t' => out.push_str("\\t", user),
             '\\' => out.push_str("\\\\", user),
             c if c == quote => out.push_str(&format!("\\{c}"), user),
-            c if c.is_control() && u32::from(c) < 0x100 => out.push_str(&format!("\\x{:02x}", u32::from(c)), user),
+            c if !is_printable(c) => out.push_str(
+                &match u32::from(c) {
+                    code @ ..0x100 => format!("\\x{code:02x}"),
+                    code @ ..0x1_0000 => format!("\\u{code:04x}"),
+                    code => format!("\\U{code:08x}"),
+                },
+                user,
+            ),
             c => out.push_char(c, user),
         }
     }
     out.push_char(quote, false);
+}
+
+/// Python's `str.isprintable`: Rust escapes the same Unicode categories, and combining marks only at the start of a text.
+fn is_printable(c: char) -> bool {
+    c.is_ascii_graphic()
+        || c == ' '
+        || matches!(c, '\'' | '"' | '\\')
+        || !['a', c].iter().collect::<String>().escape_debug().to_string().contains('\\')
 }
 
 /// Python's `repr(float)`: the shortest digits that read back, with an exponent below 1e-4 and from 1e16 on.

@@ -1,9 +1,13 @@
 //! Where the chat template of a model folder stands.
 
 use super::ChatTemplate;
+use crate::checkpoint::json;
 use crate::{Error, Result};
 use serde_json::Value as Json;
 use std::path::Path;
+
+/// The largest template, in bytes; real ones have up to thirty thousand.
+pub(super) const MAX_TEMPLATE: u64 = 1 << 20;
 
 impl ChatTemplate {
     /// The template of a model folder: `chat_template.jinja`, else `chat_template` in `tokenizer_config.json` (a string or
@@ -23,7 +27,7 @@ impl ChatTemplate {
             Some(found) => Some(found.clone()),
             None => read_json(&dir.join("chat_template.json"))?.and_then(|json| json.get("chat_template").cloned()),
         };
-        other.and_then(|found| from_config(&found, bos.as_deref(), eos.as_deref())).unwrap_or_else(|| Err(missing(dir)))
+        other.map_or_else(|| Err(missing(dir)), |found| from_config(dir, &found, bos.as_deref(), eos.as_deref()))
     }
 
     /// The template in a `tokenizer_config.json` that is called `path` in messages.
@@ -31,22 +35,26 @@ impl ChatTemplate {
     /// # Errors
     /// As [`ChatTemplate::open`].
     pub fn from_tokenizer_config(path: &Path, config: &[u8]) -> Result<Self> {
-        let config: Json = serde_json::from_slice(config).map_err(|error| Error::invalid(path, "json", error, "valid JSON"))?;
+        let config = json::parse_object(path, config)?;
         let token = |name: &str| token_content(config.get(name)?);
         let (bos, eos) = (token("bos_token"), token("eos_token"));
-        let found = config.get("chat_template").and_then(|found| from_config(found, bos.as_deref(), eos.as_deref()));
-        found.unwrap_or_else(|| Err(missing(path)))
+        let found = config.get("chat_template").ok_or_else(|| missing(path))?;
+        from_config(path, found, bos.as_deref(), eos.as_deref())
     }
 }
 
-fn from_config(found: &Json, bos: Option<&str>, eos: Option<&str>) -> Option<Result<ChatTemplate>> {
-    let Some(list) = found.as_array() else { return Some(ChatTemplate::new(found.as_str()?, bos, eos)) };
-    let named = |name: &str| list.iter().find(|entry| entry["name"] == name)?.get("template")?.as_str();
-    let template = ChatTemplate::new(named("default").or_else(|| list.first()?.get("template")?.as_str())?, bos, eos);
-    Some(match named("tool_use") {
-        Some(tool_use) => template.and_then(|template| template.with_tool_use(tool_use)),
-        None => template,
-    })
+/// A template, or a list of named ones; `path` is for messages.
+fn from_config(path: &Path, found: &Json, bos: Option<&str>, eos: Option<&str>) -> Result<ChatTemplate> {
+    let named = |name: &str| found.as_array()?.iter().find(|entry| entry["name"] == name)?.get("template")?.as_str();
+    let first = || found.as_array()?.first()?.get("template")?.as_str();
+    let source = found.as_str().or_else(|| named("default")).or_else(first).ok_or_else(|| {
+        Error::invalid(path, "chat_template", json::kind_of(found), "a template, or a list of objects with `name` and `template`")
+    })?;
+    let template = ChatTemplate::new(source, bos, eos)?;
+    match named("tool_use") {
+        Some(tool_use) => template.with_tool_use(tool_use),
+        None => Ok(template),
+    }
 }
 
 fn missing(dir: &Path) -> Error {
@@ -61,38 +69,81 @@ pub(crate) fn token_content(value: &Json) -> Option<String> {
     value.as_str().or_else(|| value.get("content")?.as_str()).map(Into::into)
 }
 
+/// The text of a file that may be absent.
 fn read(path: &Path) -> Result<Option<String>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io(path, error)),
+    if path.symlink_metadata().is_err() {
+        return Ok(None);
     }
+    let text = String::from_utf8(json::read_bounded(path, MAX_TEMPLATE)?);
+    text.map(Some)
+        .map_err(|error| Error::invalid(path, format!("byte {}", error.utf8_error().valid_up_to()), "no UTF-8", "a template in UTF-8"))
 }
 
+/// The object in a file that may be absent.
 fn read_json(path: &Path) -> Result<Option<Json>> {
-    let Some(text) = read(path)? else { return Ok(None) };
-    serde_json::from_str(&text).map(Some).map_err(|error| Error::invalid(path, "json", error, "valid JSON"))
+    if path.symlink_metadata().is_err() { Ok(None) } else { json::read_object(path).map(Some) }
 }
 
-/// The source with transformers' `{% generation %}` blocks, which mark what to train on, as plain scopes.
-pub(super) fn without_generation_tags(source: &str) -> String {
+/// The source as minijinja must see it to read what jinja2 reads: line ends are `\n`, transformers' `{% generation %}`
+/// blocks (which mark what to train on) are plain scopes, and the line break after `{% raw %}`, which jinja2 keeps, is
+/// doubled for the one that minijinja drops. Comments, strings and raw text stay as they are.
+pub(super) fn as_minijinja_reads_it(source: &str) -> String {
+    let source = source.replace("\r\n", "\n").replace('\r', "\n");
     let mut out = String::with_capacity(source.len());
-    let mut rest = source;
-    while let Some(at) = rest.find("{%") {
-        let (before, tag) = rest.split_at(at + 2);
-        out.push_str(before);
-        let lead = tag.len() - tag.trim_start_matches(['-', '+']).trim_start().len();
-        let word_end = tag[lead..].find(|c: char| !c.is_ascii_alphanumeric()).map_or(tag.len(), |end| lead + end);
-        let word = match &tag[lead..word_end] {
-            "generation" => "with",
-            "endgeneration" => "endwith",
-            other => other,
-        };
-        out.push_str(&tag[..lead]);
-        out.push_str(word);
-        rest = &tag[word_end..];
+    let mut rest = source.as_str();
+    while let Some(at) = ["{%", "{{", "{#"].iter().filter_map(|mark| rest.find(mark)).min() {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if rest.starts_with("{#") {
+            let end = rest.find("#}").map_or(rest.len(), |end| end + 2);
+            out.push_str(&rest[..end]);
+            rest = &rest[end..];
+            continue;
+        }
+        let block = rest.starts_with("{%");
+        let tag = &rest[..tag_end(rest, if block { "%}" } else { "}}" })];
+        rest = &rest[tag.len()..];
+        let lead = tag.len() - tag[2..].trim_start_matches(['-', '+']).trim_start().len();
+        let word_end = tag[lead..].find(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(tag.len(), |end| lead + end);
+        match &tag[lead..word_end] {
+            "generation" if block => out.extend([&tag[..lead], "with", &tag[word_end..]]),
+            "endgeneration" if block => out.extend([&tag[..lead], "endwith", &tag[word_end..]]),
+            "raw" if block => {
+                out.push_str(tag);
+                if rest.starts_with('\n') && !tag.ends_with("-%}") {
+                    out.push('\n');
+                }
+                let end = raw_end(rest);
+                out.push_str(&rest[..end]);
+                rest = &rest[end..];
+            }
+            _ => out.push_str(tag),
+        }
     }
     out + rest
+}
+
+/// Where the tag that `text` starts with ends, strings in it skipped.
+fn tag_end(text: &str, close: &str) -> usize {
+    let (mut quote, mut escaped) = (None, false);
+    for (at, c) in text.char_indices().skip(2) {
+        match quote {
+            Some(_) if escaped => escaped = false,
+            Some(_) if c == '\\' => escaped = true,
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if text[at..].starts_with(close) => return at + 2,
+            None if matches!(c, '"' | '\'') => quote = Some(c),
+            None => {}
+        }
+    }
+    text.len()
+}
+
+/// Where the `{% endraw %}` that ends a raw block starts.
+fn raw_end(text: &str) -> usize {
+    let ends = |at: &usize| text[at + 2..].trim_start_matches(['-', '+']).trim_start().starts_with("endraw");
+    text.match_indices("{%").map(|(at, _)| at).find(ends).unwrap_or(text.len())
 }
 
 #[cfg(test)]
@@ -102,7 +153,7 @@ mod tests {
     #[test]
     fn generation_blocks_become_scopes() {
         let source = "a{%- generation -%}b{% endgeneration %}{% if x %}{{ '{%' }}";
-        assert_eq!(without_generation_tags(source), "a{%- with -%}b{% endwith %}{% if x %}{{ '{%' }}");
+        assert_eq!(as_minijinja_reads_it(source), "a{%- with -%}b{% endwith %}{% if x %}{{ '{%' }}");
     }
 
     #[test]

@@ -23,7 +23,16 @@ pub(super) fn test<'t>(ctx: &Renderer<'_>, name: &str, value: &Value<'t>, args: 
     }
     let remainder = |by: &Value<'t>| match (value.int(), by.int()) {
         (Some(value), Some(by)) if by != 0 => Ok(value.rem_euclid(by)),
-        _ => Err(format!("test '{name}' takes integers")),
+        _ => match (value.number(), by.number()) {
+            (Some(value), Some(by)) if by != 0.0 => Ok(if value.rem_euclid(by) == 0.0 {
+                0
+            } else if value.rem_euclid(by) == 1.0 {
+                1
+            } else {
+                -1
+            }),
+            _ => Err(format!("test '{name}' takes numbers")),
+        },
     };
     Ok(match name {
         "defined" => !value.is_undefined(),
