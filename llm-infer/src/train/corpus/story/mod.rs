@@ -90,7 +90,7 @@ const ANY: &[Wording] = &[
 
 /// Stories with and without things asked for.
 pub(super) fn topics() -> Vec<Topic> {
-    vec![Topic::made(Kind::Story, 16.0, ABOUT, about), Topic::made(Kind::Story, 1.5, ANY, |rng, _| any(rng))]
+    vec![Topic::made(Kind::Story, 26.0, ABOUT, about), Topic::made(Kind::Story, 1.5, ANY, |rng, _| any(rng))]
 }
 
 /// Whether `answer` has four sentences and ends as stories do.
@@ -141,18 +141,19 @@ impl Request {
         let (hero_noun, object_noun, helper_noun, gift_noun, place) =
             (cast.hero.noun, cast.object.noun, cast.helper.noun, cast.gift.noun, cast.place.noun);
         let (parts, things, place) = match rng.random_range(0..100) {
-            0..8 => (vec![hero], vec![hero_noun], None),
-            8..14 => (vec![object], vec![object_noun], None),
-            14..40 => (vec![hero, object], vec![hero_noun, object_noun], None),
-            40..60 => (vec![hero, helper], vec![hero_noun, helper_noun], None),
-            60..68 => (vec![hero], vec![hero_noun, place], Some(cast.place.at)),
-            68..74 => (vec![object], vec![object_noun, place], Some(cast.place.at)),
-            74..86 => (vec![object, gift], vec![object_noun, gift_noun], None),
-            86..95 => (vec![hero, helper, object], vec![hero_noun, helper_noun, object_noun], None),
+            0..6 => (vec![hero], vec![hero_noun], None),
+            6..11 => (vec![object], vec![object_noun], None),
+            11..32 => (vec![hero, object], vec![hero_noun, object_noun], None),
+            32..56 => (vec![hero, helper], vec![hero_noun, helper_noun], None),
+            56..63 => (vec![hero], vec![hero_noun, place], Some(cast.place.at)),
+            63..68 => (vec![object], vec![object_noun, place], Some(cast.place.at)),
+            68..83 => (vec![object, gift], vec![object_noun, gift_noun], None),
+            83..95 => (vec![hero, helper, object], vec![hero_noun, helper_noun, object_noun], None),
             _ => (vec![hero, object], vec![hero_noun, object_noun, place], Some(cast.place.at)),
         };
         request.gift = things.contains(&gift_noun) && things.len() == 2;
-        request.text = in_words(parts, place, rng);
+        let alike = request.gift || things == [hero_noun, helper_noun];
+        request.text = in_words(parts, alike, place, rng);
         request.things.splice(0..0, things);
         request
     }
@@ -173,10 +174,11 @@ impl Request {
     }
 }
 
-/// The parts in any order, joined as people do, and the place.
-fn in_words(mut parts: Vec<String>, place: Option<&str>, rng: &mut StdRng) -> String {
-    if parts.len() > 1 && rng.random_bool(0.35) {
-        parts.swap(0, 1);
+/// The parts joined as people do, and the place. The first of two of a kind is the hero, or the object that is kept; what is of
+/// another kind may stand before or behind.
+fn in_words(mut parts: Vec<String>, alike: bool, place: Option<&str>, rng: &mut StdRng) -> String {
+    if !alike && rng.random_bool(0.35) {
+        parts.rotate_right(1);
     }
     let last = parts.pop().unwrap_or_default();
     let joined = if parts.is_empty() { last } else { format!("{} and {last}", parts.join(", ")) };
