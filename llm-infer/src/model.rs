@@ -71,6 +71,7 @@ impl Model {
         let (checkpoint, tokenizer, template) = open(path)?;
         let config = checkpoint.model_config()?;
         tokenizer.check_ids(config.vocab_size)?;
+        checkpoint.generation_config().check_ids(checkpoint.path(), config.vocab_size)?;
         let load = checkpoint::LoadOptions {
             device: options.device.device.clone(),
             dtype: options.dtype,

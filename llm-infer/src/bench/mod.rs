@@ -56,6 +56,13 @@ pub struct Case {
     pub depth: usize,
 }
 
+impl Case {
+    /// Positions that it fills in all.
+    pub fn length(&self) -> usize {
+        self.depth.saturating_add(self.tokens)
+    }
+}
+
 /// The spread of a measurement over its runs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
@@ -119,7 +126,7 @@ impl BenchOptions {
 /// [`Error::Request`] for more tokens than the model's context, [`Error::Cancelled`] once `cancel` is set.
 pub fn measure(subject: &Subject, case: Case, options: &BenchOptions, read_bytes_per_second: f64, cancel: &AtomicBool) -> Result<Row> {
     let context = subject.config().max_position_embeddings;
-    let length = case.depth + case.tokens;
+    let length = case.length();
     if length > context {
         return Err(Error::request("--depth", format!("{length} tokens in all"), format!("at most the context of {context}")));
     }

@@ -17,7 +17,7 @@ impl Budget {
     /// A budget that grows with the size of the conversation: `nodes` JSON values of `bytes` bytes.
     pub fn for_input(nodes: usize, bytes: usize) -> Self {
         let steps = 300_000 + 3_000 * nodes as u64 + bytes as u64;
-        Self { steps: Cell::new(steps), max_bytes: (32 << 20) + 16 * bytes }
+        Self { steps: Cell::new(steps), max_bytes: (1 << 20) + 16 * bytes }
     }
 
     pub fn spend(&self, steps: usize) -> Eval<()> {

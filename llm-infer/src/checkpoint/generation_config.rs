@@ -22,7 +22,7 @@ pub struct GenerationConfig {
     /// Divides the logits before softmax.
     pub temperature: Option<f64>,
     /// How many of the likeliest tokens stay.
-    pub top_k: Option<u64>,
+    pub top_k: Option<i64>,
     /// The share of probability that stays.
     pub top_p: Option<f64>,
     /// The least probability that stays, relative to the likeliest token's.
@@ -31,9 +31,29 @@ pub struct GenerationConfig {
     pub repetition_penalty: Option<f64>,
     /// The longest answer, in tokens.
     pub max_new_tokens: Option<u64>,
-    /// The longest prompt and answer together, in tokens.
-    pub max_length: Option<u64>,
+    /// Fields that ask for something that is not done here, as `name = value`.
+    pub unsupported: Vec<String>,
 }
+
+/// Fields that change what is generated, and the values with which they do not.
+const UNSUPPORTED: [(&str, &[&str]); 16] = [
+    ("num_beams", &["1"]),
+    ("num_beam_groups", &["1"]),
+    ("penalty_alpha", &["0", "0.0"]),
+    ("typical_p", &["1", "1.0"]),
+    ("epsilon_cutoff", &["0", "0.0"]),
+    ("eta_cutoff", &["0", "0.0"]),
+    ("no_repeat_ngram_size", &["0"]),
+    ("encoder_repetition_penalty", &["1", "1.0"]),
+    ("guidance_scale", &["1", "1.0"]),
+    ("min_length", &["0"]),
+    ("min_new_tokens", &["0"]),
+    ("bad_words_ids", &[]),
+    ("suppress_tokens", &["[]"]),
+    ("begin_suppress_tokens", &["[]"]),
+    ("forced_bos_token_id", &[]),
+    ("forced_eos_token_id", &[]),
+];
 
 impl GenerationConfig {
     /// Reads the fields of `value`; the ids that it lacks are taken from the model's own configuration, as transformers does.
@@ -56,14 +76,26 @@ impl GenerationConfig {
             bos_token_id: ids("bos_token_id")?.first().copied(),
             pad_token_id: ids("pad_token_id")?.first().copied(),
             do_sample: fields.get("do_sample", "a boolean", Value::as_bool)?,
-            temperature: fields.number("temperature")?,
-            top_k: fields.count("top_k")?,
-            top_p: fields.number("top_p")?,
-            min_p: fields.number("min_p")?,
-            repetition_penalty: fields.number("repetition_penalty")?,
-            max_new_tokens: fields.count("max_new_tokens")?,
-            max_length: fields.count("max_length")?,
+            temperature: fields.number("temperature", "a finite number of at least 0", |x| x >= 0.0)?,
+            top_k: fields.get("top_k", "a whole number of at least 0", |value| value.as_i64().filter(|k| *k >= 0))?,
+            top_p: fields.number("top_p", "a number above 0, at most 1", |x| x > 0.0 && x <= 1.0)?,
+            min_p: fields.number("min_p", "a number from 0 to 1", |x| (0.0..=1.0).contains(&x))?,
+            repetition_penalty: fields.number("repetition_penalty", "a finite number above 0", |x| x as f32 > 0.0)?,
+            max_new_tokens: fields.get("max_new_tokens", "a whole number of at least 0", Value::as_u64)?,
+            unsupported: fields.unsupported(),
         })
+    }
+
+    /// Checks that the tokens that end an answer exist, or it would never end; `path` is the model's.
+    ///
+    /// # Errors
+    ///
+    /// An id that is not below `vocab_size`.
+    pub fn check_ids(&self, path: &Path, vocab_size: usize) -> Result<()> {
+        match self.eos_token_id.iter().find(|id| **id as usize >= vocab_size) {
+            Some(id) => Err(Error::invalid(path, "eos_token_id", format!("id {id}"), format!("an id below {vocab_size}"))),
+            None => Ok(()),
+        }
     }
 
     /// What the authors advise for sampling.
@@ -71,7 +103,7 @@ impl GenerationConfig {
         SamplingOptions {
             do_sample: self.do_sample,
             temperature: self.temperature.map(|x| x as f32),
-            top_k: self.top_k.map(|k| k as i64),
+            top_k: self.top_k,
             top_p: self.top_p.map(|x| x as f32),
             min_p: self.min_p.map(|x| x as f32),
             repetition_penalty: self.repetition_penalty.map(|x| x as f32),
@@ -97,12 +129,18 @@ impl Fields<'_> {
         }
     }
 
-    fn number(&self, name: &str) -> Result<Option<f64>> {
-        self.get(name, "a number of at least 0", |value| value.as_f64().filter(|number| *number >= 0.0))
+    /// A number that is finite in f32, too, and `allowed`.
+    fn number(&self, name: &str, expected: &str, allowed: impl Fn(f64) -> bool) -> Result<Option<f64>> {
+        self.get(name, expected, |value| value.as_f64().filter(|number| (*number as f32).is_finite() && allowed(*number)))
     }
 
-    fn count(&self, name: &str) -> Result<Option<u64>> {
-        self.get(name, "a whole number of at least 0", Value::as_u64)
+    fn unsupported(&self) -> Vec<String> {
+        let asks = |(name, without): &(&str, &[&str])| {
+            let value = self.value.get(*name).filter(|value| !value.is_null())?.to_string();
+            let shown: String = value.chars().take(64).collect();
+            (!without.contains(&value.as_str())).then(|| format!("{name} = {shown}"))
+        };
+        UNSUPPORTED.iter().filter_map(asks).collect()
     }
 
     /// One id or a list; negative ones stand for "none" in older files.
@@ -151,9 +189,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_done_is_named() {
+        let config = json!({"num_beams": 4, "typical_p": 1.0, "no_repeat_ngram_size": 0, "suppress_tokens": [1], "bad_words_ids": null});
+        assert_eq!(read(config, json!({})).unwrap().unsupported, ["num_beams = 4", "suppress_tokens = [1]"]);
+    }
+
+    #[test]
     fn wrong_types_name_the_field() {
         let error = read(json!({"top_p": "high"}), json!({})).unwrap_err();
-        assert_eq!(error.to_string(), "generation_config.json: top_p: got `high`, expected a number of at least 0");
+        assert_eq!(error.to_string(), "generation_config.json: top_p: got `high`, expected a number above 0, at most 1");
+        for value in [json!({"top_p": 7}), json!({"top_k": 1u64 << 63}), json!({"temperature": 1e300}), json!({"repetition_penalty": 0})] {
+            assert!(read(value.clone(), json!({})).is_err(), "{value}");
+        }
         assert!(read(json!({"eos_token_id": [1, "2"]}), json!({})).is_err());
         assert!(read(json!({"eos_token_id": 4294967296u64}), json!({})).is_err());
     }

@@ -12,11 +12,11 @@ use serde_json::Value;
 use super::source::open_regular;
 use crate::{Error, Result};
 
-/// The largest `config.json` or `generation_config.json` that is read, in bytes; real ones have a few thousand.
-const MAX_CONFIG_BYTES: u64 = 4 << 20;
+/// The largest `config.json` or file of its kind that is read, in bytes; real ones have a few thousand, with lists of tokens a million.
+const MAX_CONFIG_BYTES: u64 = 16 << 20;
 
-/// Reads the regular file `path` of at most `limit` bytes.
-pub(super) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
+/// Reads the regular file `path` of at most `limit` bytes; pipes, devices and directories are refused before they are opened.
+pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let (file, metadata) = open_regular(path)?;
     let mut bytes = Vec::new();
     if metadata.len() <= limit {
@@ -30,12 +30,12 @@ pub(super) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
 }
 
 /// Reads a JSON object, such as `config.json`.
-pub(super) fn read_object(path: &Path) -> Result<Value> {
+pub(crate) fn read_object(path: &Path) -> Result<Value> {
     parse_object(path, &read_bounded(path, MAX_CONFIG_BYTES)?)
 }
 
 /// Parses a JSON object, called `path` in messages.
-pub(super) fn parse_object(path: &Path, bytes: &[u8]) -> Result<Value> {
+pub(crate) fn parse_object(path: &Path, bytes: &[u8]) -> Result<Value> {
     let value: Value = parse(path, bytes)?;
     if value.is_object() { Ok(value) } else { Err(Error::invalid(path, "document", kind_of(&value), "a JSON object")) }
 }
@@ -47,12 +47,22 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(path: &Path, bytes: &'a [u8]) -> Res
         let message = error.to_string();
         // The message may quote a string of any length.
         let message: String = message.strip_suffix(&place).unwrap_or(&message).chars().take(200).filter(|c| !c.is_control()).collect();
-        Error::invalid(path, format!("JSON{place}"), message, "well-formed JSON of the right types")
+        let got = format!("{} ({message})", excerpt(bytes, error.line(), error.column()));
+        Error::invalid(path, format!("JSON{place}"), got, "well-formed JSON of the right types")
     })
 }
 
+/// The text that ends at `column` of `line`, both counted from 1: the field that is wrong mostly stands there.
+fn excerpt(bytes: &[u8], line: usize, column: usize) -> String {
+    let line = bytes.split(|byte| *byte == b'\n').nth(line.saturating_sub(1)).unwrap_or_default();
+    let end = column.min(line.len());
+    let text = String::from_utf8_lossy(&line[end.saturating_sub(40)..end]);
+    let text = text.trim();
+    if text.is_empty() { "nothing".to_owned() } else { format!("`{}`", text.replace(char::is_control, "")) }
+}
+
 /// What kind of value this is, for messages.
-pub(super) fn kind_of(value: &Value) -> &'static str {
+pub(crate) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -97,9 +107,12 @@ impl<'de, V: Deserialize<'de>, const MAX: usize> Visitor<'de> for EntriesVisitor
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
-        let (mut entries, mut metadata) = (Vec::new(), HashMap::new());
+        let (mut entries, mut metadata, mut noted) = (Vec::new(), HashMap::new(), false);
         while let Some(name) = map.next_key::<String>()? {
             if name == "__metadata__" {
+                if std::mem::replace(&mut noted, true) {
+                    return Err(A::Error::custom("`__metadata__` twice"));
+                }
                 let notes = map.next_value::<Option<Entries<String, MAX_NOTES>>>()?;
                 metadata.extend(notes.into_iter().flat_map(|notes| notes.entries));
                 continue;
@@ -127,12 +140,13 @@ mod tests {
         assert_eq!(entries.entries, [("b".to_owned(), 1), ("a".to_owned(), 2), ("b".to_owned(), 3)]);
         assert_eq!(entries.duplicate(), Some("b"));
         assert!(serde_json::from_str::<Entries<u8, 1>>(r#"{"a": 1, "b": 2}"#).is_err());
+        assert!(serde_json::from_str::<Entries<u8, 1>>(r#"{"__metadata__": {}, "__metadata__": {}}"#).is_err());
     }
 
     #[test]
     fn errors_name_line_and_column() {
         let error = parse_object(Path::new("config.json"), b"{\n \"a\": }").unwrap_err();
-        assert!(error.to_string().starts_with("config.json: JSON at line 2 column 7: got expected value"), "{error}");
+        assert!(error.to_string().starts_with(r#"config.json: JSON at line 2 column 7: got `"a": }` (expected value)"#), "{error}");
         let error = parse_object(Path::new("config.json"), b"[]").unwrap_err();
         assert_eq!(error.to_string(), "config.json: document: got an array, expected a JSON object");
     }

@@ -54,6 +54,11 @@ pub(super) fn fill<M: Module>(
     Ok((module, LoadReport { seconds: start.elapsed().as_secs_f64(), ..loader.report }))
 }
 
+/// Checks that the weights fill every parameter of `module`, without reading them; arguments as for [`fill`].
+pub(super) fn compare<M: Module>(module: &M, source: &dyn WeightSource, path: &Path, name_of: &dyn Fn(&str) -> String) -> Result<()> {
+    Plan::new(&parameters(module), source, path, name_of, &|_| false, false).map(drop)
+}
+
 /// What to read, by the module's paths, and what to leave.
 struct Plan<'a> {
     wanted: HashMap<String, &'a TensorInfo>,

@@ -6,7 +6,7 @@
 mod convert;
 mod folder;
 mod generation_config;
-mod json;
+pub(crate) mod json;
 mod load;
 mod module;
 mod new_file;
@@ -22,6 +22,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use burn::tensor::Device;
 use llm_model::{DecoderLayer, ModelConfig, Transformer, arch};
 use serde_json::Value;
 
@@ -142,6 +143,17 @@ impl Checkpoint {
         let config = self.model_config()?;
         let model = config.init_with::<L>(&options.device);
         load::fill(model, &*self.source, &self.path, &arch::tensor_name, &|name| is_no_weight(name, &config), options)
+    }
+
+    /// Checks that the tensors are those of the architecture, by name and shape; none is read.
+    ///
+    /// # Errors
+    ///
+    /// A configuration that is not understood, tensors that are missing or misshapen, and ends of answers that are no tokens.
+    pub fn check_shapes(&self) -> Result<()> {
+        let config = self.model_config()?;
+        self.generation_config.check_ids(&self.path, config.vocab_size)?;
+        load::compare(&config.init(&Device::flex()), &*self.source, &self.path, &arch::tensor_name)
     }
 
     /// Reads every tensor and refuses the first NaN or infinity.

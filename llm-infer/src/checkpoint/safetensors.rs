@@ -209,6 +209,10 @@ fn check_entries<'a>(path: &Path, entries: &'a [(String, Entry)], data_len: u64)
     for (name, entry) in entries {
         spans.push(check_entry(path, name, entry)?);
     }
+    if let Some(Span { name, end, .. }) = spans.iter().find(|span| span.end > data_len) {
+        let expected = format!("at most `{data_len}`, which is what the file has");
+        return Err(Error::invalid(path, format!("tensor `{name}`: data_offsets"), format!("end `{end}`"), expected));
+    }
     spans.sort_by_key(|span| (span.begin, span.end));
     let mut covered = 0;
     for Span { name, begin, end, .. } in &spans {
@@ -216,10 +220,6 @@ fn check_entries<'a>(path: &Path, entries: &'a [(String, Entry)], data_len: u64)
             let problem = if *begin > covered { "after a hole" } else { "inside another tensor" };
             let got = format!("`[{begin}, {end}]`, which begins {problem}");
             return Err(Error::invalid(path, format!("tensor `{name}`: data_offsets"), got, format!("begin `{covered}`")));
-        }
-        if *end > data_len {
-            let expected = format!("at most `{data_len}`, which is what the file has");
-            return Err(Error::invalid(path, format!("tensor `{name}`: data_offsets"), format!("end `{end}`"), expected));
         }
         covered = *end;
     }

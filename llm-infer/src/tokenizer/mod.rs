@@ -5,6 +5,7 @@
 //! model, are the library's and see the same pieces, so the ids of ordinary text are the library's own.
 
 mod added;
+mod limits;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod tests;
 pub use stream::StreamingDecoder;
 
 use crate::chat::{Rendered, token_content};
+use crate::checkpoint::json;
 use crate::{Error, Result};
 use added::AddedTokens;
 use serde_json::Value as Json;
@@ -52,16 +54,16 @@ impl Tokenizer {
     /// [`Error::Io`] when `tokenizer.json` cannot be read, [`Error::Invalid`] when a file is damaged.
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join("tokenizer.json");
-        let json = std::fs::read(&path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Error::invalid(&path, "tokenizer", "no such file", "a Hugging Face tokenizer.json")
-                .with_hint("convert the tokenizer with transformers (`AutoTokenizer.from_pretrained(...).save_pretrained(...)`)"),
-            _ => Error::io(&path, error),
-        })?;
+        if path.symlink_metadata().is_err() {
+            return Err(Error::invalid(&path, "tokenizer", "no such file", "a Hugging Face tokenizer.json")
+                .with_hint("convert the tokenizer with transformers (`AutoTokenizer.from_pretrained(...).save_pretrained(...)`)"));
+        }
+        let json = json::read_bounded(&path, limits::MAX_FILE)?;
         let configs = ["special_tokens_map.json", "tokenizer_config.json"].map(|name| dir.join(name));
         let mut config = serde_json::Map::new();
-        for file in configs.iter().filter(|file| file.exists()) {
-            let text = std::fs::read(file).map_err(|error| Error::io(file, error))?;
-            let found: Json = serde_json::from_slice(&text).map_err(|error| Error::invalid(file, "json", error, "valid JSON"))?;
+        for file in configs.iter().filter(|file| file.symlink_metadata().is_ok()) {
+            let found = json::read_object(file)?;
+            limits::check_special_tokens(file, &found)?;
             config.extend(found.as_object().cloned().unwrap_or_default().into_iter().filter(|(_, value)| !value.is_null()));
         }
         Self::build(&path, &json, &Json::Object(config))
@@ -85,6 +87,7 @@ impl Tokenizer {
                 .with_hint("the file may be cut off or edited: download it again")
         };
         let mut library = tokenizers::Tokenizer::from_bytes(json).map_err(invalid)?;
+        limits::check_growth(path, library.get_normalizer())?;
         library.with_truncation(None).map_err(invalid)?.with_padding(None);
         let mut named = HashMap::new();
         for key in ["bos_token", "eos_token", "pad_token", "unk_token"] {

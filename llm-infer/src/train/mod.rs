@@ -32,6 +32,9 @@ pub use schedule::learning_rate;
 pub use source::Source;
 use state::State;
 
+/// The shortest context in which dialogues of the built-in corpus fit, also where every byte is a token.
+const BUILTIN_CONTEXT: usize = 32;
+
 /// What is trained, on what, and for how long.
 #[derive(Debug, Clone)]
 pub struct TrainOptions {
@@ -139,6 +142,17 @@ impl Shape {
             "torch_dtype": "float16",
         })
     }
+
+    /// The network of this shape.
+    ///
+    /// # Errors
+    /// [`crate::Error::Request`] for sizes that do not go together, and for a context in which nothing can be learned.
+    pub fn config(&self) -> Result<ModelConfig> {
+        if self.context < 2 {
+            return Err(crate::Error::request("max_position_embeddings", self.context, "at least 2: a token and the next one"));
+        }
+        ModelConfig::from_json(&self.config_json()).map_err(|error| crate::Error::request(error.field, error.got, error.expected))
+    }
 }
 
 /// How a training run stands after a step.
@@ -176,14 +190,17 @@ pub struct TrainReport {
 /// Trains a model and writes it to `options.out` as a Hugging Face folder; `watch` sees every step and may stop the run.
 ///
 /// # Errors
-/// Unreadable data, a folder that cannot be written, or a checkpoint of other settings.
+/// Unreadable data, a folder that cannot be written, a checkpoint of other settings, or a loss that is no number.
 pub fn train(options: &TrainOptions, watch: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Result<TrainReport> {
+    // First of all, so that a shape that is refused leaves nothing behind.
+    options.shape.config()?;
+    require_fitting(options)?;
     std::fs::create_dir_all(&options.out).map_err(|error| crate::Error::io(&options.out, error))?;
     let device = options.device.clone().autodiff();
     device.seed(options.seed);
     let tokenizer = options.source.tokenizer(&options.out, &options.shape)?;
-    let json = Shape { vocab_size: tokenizer.vocab_size(), ..options.shape }.config_json();
-    let config = ModelConfig::from_json(&json).map_err(|error| crate::Error::request(error.field, error.got, error.expected))?;
+    let shape = Shape { vocab_size: tokenizer.vocab_size(), ..options.shape };
+    let config = shape.config()?;
     let examples = options.source.examples(&tokenizer, options.shape.context, options.seed)?;
     let mut batches = Batches::new(examples, options.batch_tokens, options.seed);
     let held_out = options.source.held_out(&tokenizer, options.shape.context, options.batch_tokens)?;
@@ -199,9 +216,10 @@ pub fn train(options: &TrainOptions, watch: &mut dyn FnMut(Progress) -> ControlF
         let Some(batch) = batches.next().transpose()? else { break };
         tokens += batch.tokens;
         let progress;
-        (state, progress) = step(state, &batch, options, &device);
+        (state, progress) = step(state, &batch, options, &device)?;
         if state.step.is_multiple_of(options.checkpoint_every) || state.step == options.steps {
-            state.held_out.push((state.step, mean_loss(&state.model, &held_out, &options.device)));
+            let loss = mean_loss(&state.model, &held_out, &options.device);
+            state.held_out.push((state.step, finite("held-out loss", loss, state.step)?));
             state.save(options)?;
         }
         if watch(Progress { held_out: state.last_held_out(), ..progress }).is_break() {
@@ -210,7 +228,7 @@ pub fn train(options: &TrainOptions, watch: &mut dyn FnMut(Progress) -> ControlF
         }
     }
     let save = SaveOptions { dtype: WeightDtype::F16, overwrite: true, ..SaveOptions::default() };
-    checkpoint::save(&state.model.valid(), &json, &options.out, &save)?;
+    checkpoint::save(&state.model.valid(), &shape.config_json(), &options.out, &save)?;
     Ok(TrainReport {
         parameters: state.model.num_params(),
         tokens,
@@ -218,6 +236,17 @@ pub fn train(options: &TrainOptions, watch: &mut dyn FnMut(Progress) -> ControlF
         held_out: state.last_held_out(),
         finished: state.step >= options.steps,
     })
+}
+
+/// Refuses a context that no dialogue of the generators may fit: these would be searched for one for ever.
+fn require_fitting(options: &TrainOptions) -> Result<()> {
+    match (&options.source, options.shape.context) {
+        (Source::Builtin { .. }, context) if context < BUILTIN_CONTEXT => {
+            let expected = format!("at least {BUILTIN_CONTEXT} for the built-in corpus");
+            Err(crate::Error::request("max_position_embeddings", context, expected))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn optimizer(options: &TrainOptions) -> ModuleOptimizer {
@@ -229,18 +258,27 @@ fn optimizer(options: &TrainOptions) -> ModuleOptimizer {
         .init()
 }
 
+/// `loss`, where training can go on with it.
+fn finite(name: &str, loss: f64, step: usize) -> Result<f64> {
+    if loss.is_finite() {
+        return Ok(loss);
+    }
+    let error = crate::Error::request(name, format!("{loss} at step {step}"), "a finite number");
+    Err(error.with_hint("lower the learning rate; the last checkpoint is as it was"))
+}
+
 /// One step: forward, backward, update.
-fn step(state: State, batch: &Batch, options: &TrainOptions, device: &Device) -> (State, Progress) {
+fn step(state: State, batch: &Batch, options: &TrainOptions, device: &Device) -> Result<(State, Progress)> {
     let start = Instant::now();
     let rate = learning_rate(options.learning_rate, options.warmup_steps, options.steps, state.step);
     let loss = loss(&state.model, batch, device);
-    let value = f64::from(loss.clone().into_scalar::<f32>());
+    let value = finite("loss", f64::from(loss.clone().into_scalar::<f32>()), state.step)?;
     let gradients = GradientsParams::from_grads(loss.backward(), &state.model);
     let mut state = state.update(rate, gradients);
     state.training.push((state.step, value));
     let tokens_per_second = batch.tokens as f64 / start.elapsed().as_secs_f64();
     let progress = Progress { step: state.step, steps: options.steps, loss: value, held_out: None, learning_rate: rate, tokens_per_second };
-    (state, progress)
+    Ok((state, progress))
 }
 
 /// Mean cross-entropy of the learned tokens; the head is computed for no others.

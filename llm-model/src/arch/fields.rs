@@ -6,7 +6,7 @@ use crate::{Activation, ConfigError, ModelConfig, RopeConfig, RopeScaling};
 
 /// Larger sizes than any model has; refused before they are multiplied.
 const MAX_SIZE: u64 = 1 << 24;
-const MAX_LAYERS: usize = 4096;
+const MAX_LAYERS: u64 = 4096;
 const MAX_POSITIONS: u64 = 1 << 32;
 
 /// What a family assumes where a key is not written.
@@ -88,11 +88,8 @@ impl<'a> Fields<'a> {
     }
 
     pub fn layers(&self) -> Result<usize, ConfigError> {
-        let layers = self.size("num_hidden_layers")?;
-        if layers > MAX_LAYERS {
-            return Err(self.wrong("num_hidden_layers", layers, format!("at most {MAX_LAYERS}")));
-        }
-        Ok(layers)
+        let key = "num_hidden_layers";
+        self.whole(key, MAX_LAYERS)?.ok_or_else(|| self.wrong(key, "nothing", "a whole number above 0"))
     }
 
     /// A number above 0, finite also in f32.
@@ -170,7 +167,7 @@ impl<'a> Fields<'a> {
             "silu" | "swish" => Ok(Activation::Silu),
             "gelu" => Ok(Activation::Gelu),
             "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
-            other => Err(self.wrong("hidden_act", format!("`{other}`"), "one of silu, gelu, gelu_new, gelu_pytorch_tanh")),
+            other => Err(self.wrong("hidden_act", quoted(other), "one of silu, gelu, gelu_new, gelu_pytorch_tanh")),
         }
     }
 
@@ -202,6 +199,9 @@ impl<'a> Fields<'a> {
 
     /// The stretching that this `rope_scaling` or `rope_parameters` names; `model` holds the keys beside it.
     fn scaling(&self, model: &Fields, max_positions: usize) -> Result<RopeScaling, ConfigError> {
+        if let Some((key, _)) = self.json.as_object().and_then(|all| all.iter().find(|(_, value)| value.is_object())) {
+            return Err(self.wrong(key, "an object", "one rotary embedding for all layers"));
+        }
         let kind = self.string_or("rope_type", self.string_or("type", "default")?)?;
         let original = match model.positions("original_max_position_embeddings")? {
             Some(outer) => outer,
@@ -216,7 +216,7 @@ impl<'a> Fields<'a> {
             "llama3" => self.llama3(original)?,
             "yarn" => self.yarn(original, max_positions)?,
             other => {
-                return Err(self.wrong("rope_type", format!("`{other}`"), "one of default, linear, dynamic, llama3, yarn"));
+                return Err(self.wrong("rope_type", quoted(other), "one of default, linear, dynamic, llama3, yarn"));
             }
         })
     }
@@ -258,7 +258,9 @@ impl<'a> Fields<'a> {
     /// Windows by layer as qwen's `layer_types`, or `use_sliding_window` with `max_window_layers`, say.
     pub fn windows_from(&self, layers: usize) -> Result<Vec<Option<usize>>, ConfigError> {
         let window = match self.bool_or("use_sliding_window", false)? {
-            true => Some(self.positions("sliding_window")?.unwrap_or(4096)),
+            // Written as null it means none, as in transformers.
+            true if self.has("sliding_window") => self.positions("sliding_window")?,
+            true => Some(4096),
             false => None,
         };
         let Some(types) = self.get("layer_types") else {
@@ -289,11 +291,16 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
+/// The beginning of a text from a file, without control characters.
+pub(super) fn quoted(text: &str) -> String {
+    format!("`{}`", text.chars().take(40).flat_map(char::escape_debug).collect::<String>())
+}
+
 /// A scalar as it stands in the file, anything else by its kind.
 fn shown(value: &Value) -> String {
     match value {
         Value::Number(n) => n.to_string(),
-        Value::String(text) => format!("{:?}", text.chars().take(40).collect::<String>()),
+        Value::String(text) => quoted(text),
         Value::Bool(b) => b.to_string(),
         other => kind(other).to_owned(),
     }

@@ -13,7 +13,7 @@ mod tests;
 use serde_json::Value;
 
 use crate::{ConfigError, ModelConfig};
-use fields::Fields;
+use fields::{Fields, quoted};
 
 /// `model_type` and the reader of its `config.json`.
 type Family = (&'static str, fn(&Fields) -> Result<ModelConfig, ConfigError>);
@@ -31,8 +31,16 @@ pub(crate) fn config(json: &Value) -> Result<ModelConfig, ConfigError> {
     let model_type = fields.string("model_type")?;
     let Some((_, read)) = FAMILIES.iter().find(|(name, _)| *name == model_type) else {
         let known = families().collect::<Vec<_>>().join(", ");
-        return Err(ConfigError::new("model_type", format!("`{model_type}`"), format!("one of {known}")));
+        return Err(ConfigError::new("model_type", quoted(model_type), format!("one of {known}")));
     };
+    if let Some(quantized) = fields.object("quantization_config")? {
+        let method = quantized.string_or("quant_method", "unknown")?;
+        return Err(ConfigError::new(
+            "quantization_config",
+            format!("weights quantized by {}", quoted(method)),
+            "weights in f32, f16 or bf16",
+        ));
+    }
     read(&fields)
 }
 

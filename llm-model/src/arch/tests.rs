@@ -58,6 +58,15 @@ fn f24_heads_that_do_not_divide_and_numbers_that_are_no_positive_numbers() {
 }
 
 #[test]
+fn what_would_be_computed_otherwise_is_refused() {
+    assert_eq!(refused(&with("quantization_config", json!({"quant_method": "gptq", "bits": 4}))), "quantization_config");
+    let of_layers = json!({"full_attention": {"rope_type": "default", "rope_theta": 1e6}});
+    assert_eq!(refused(&with("rope_parameters", of_layers)), "rope_parameters.full_attention");
+    let error = ModelConfig::from_json(&with("model_type", json!("\u{1b}[2J\nerror: x"))).expect_err("unknown");
+    assert_eq!(error.got, "`\\u{1b}[2J\\nerror: x`");
+}
+
+#[test]
 fn f30_an_unknown_family_lists_the_known_ones() {
     let error = ModelConfig::from_json(&with("model_type", json!("mamba"))).expect_err("unknown");
     assert!(error.expected.contains("llama") && error.expected.contains("qwen3"), "{error}");
@@ -80,6 +89,9 @@ fn windows_follow_layer_types_or_the_first_layers_that_slide() {
     assert_eq!(ModelConfig::from_json(&json).expect("qwen2").sliding_windows, [None, Some(16)]);
     json["layer_types"] = json!(["sliding_attention", "full_attention"]);
     assert_eq!(ModelConfig::from_json(&json).expect("qwen2").sliding_windows, [Some(16), None]);
+    json["sliding_window"] = Value::Null;
+    assert_eq!(ModelConfig::from_json(&json).expect("qwen2").sliding_windows, [None, None]);
+    json["sliding_window"] = json!(16);
     json["use_sliding_window"] = json!(false);
     assert_eq!(ModelConfig::from_json(&json).expect("qwen2").sliding_windows, [None, None]);
     let mistral = with("model_type", json!("mistral"));

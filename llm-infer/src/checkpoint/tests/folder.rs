@@ -172,6 +172,21 @@ fn f34_unreadable_file() {
 
 #[test]
 fn a_huge_config_is_refused() {
-    let folder = folder_with(&[("config.json", &vec![b' '; 5 << 20]), ("model.safetensors", &shard(&["a"]))]);
-    assert!(Checkpoint::open(folder.path()).err().unwrap().to_string().contains("size: got `5242880` bytes, expected at most `4194304`"));
+    let folder = folder_with(&[("config.json", &vec![b' '; 17 << 20]), ("model.safetensors", &shard(&["a"]))]);
+    assert!(Checkpoint::open(folder.path()).err().unwrap().to_string().contains("size: got `17825792` bytes, expected at most `16777216`"));
+}
+
+#[cfg(unix)]
+#[test]
+fn f34_what_lies_beside_the_weights_is_read_only_from_regular_files() {
+    for name in ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"] {
+        let folder = folder_with(&[("tokenizer.json", b"{}")]);
+        let _ = std::fs::remove_file(folder.path().join(name));
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join(name)).unwrap();
+        let tokenizer = crate::tokenizer::Tokenizer::open(folder.path()).err();
+        let template = crate::chat::ChatTemplate::open(folder.path()).err();
+        let messages: Vec<String> = [tokenizer, template].into_iter().flatten().map(|error| error.to_string()).collect();
+        let expected = format!("{name}: file type: got a pipe or device, expected a regular file");
+        assert!(messages.iter().any(|message| message.ends_with(&expected)), "{messages:?}");
+    }
 }

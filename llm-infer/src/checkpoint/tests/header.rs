@@ -36,7 +36,7 @@ fn f02_header_length_within_a_huge_sparse_file() {
 fn f03_header_that_is_no_json_object() {
     assert_eq!(refusal(&file_bytes("", b"")), "m.safetensors: header: got nothing, expected `{`");
     assert_eq!(refusal(&file_bytes("[]", b"")), "m.safetensors: header: got byte `0x5b`, expected `{`");
-    assert!(refusal(&file_bytes("{\"a\"", b"")).contains("JSON at line 1 column 4: got EOF"));
+    assert!(refusal(&file_bytes("{\"a\"", b"")).contains("JSON at line 1 column 4: got `{\"a\"` (EOF"));
     let mut bad_utf8 = file_bytes(r#"{"?":{}}"#, b"");
     bad_utf8[10] = 0xff;
     assert!(refusal(&bad_utf8).contains("invalid unicode"));
