@@ -24,7 +24,7 @@ pub fn prompt(flag: Option<&str>) -> anyhow::Result<String> {
 /// Stdin that is empty or not UTF-8.
 pub fn stdin() -> anyhow::Result<String> {
     let mut bytes = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut bytes)?;
+    std::io::stdin().lock().read_to_end(&mut bytes).map_err(|error| Failure::io(format!("stdin: {error}")))?;
     Ok(text(bytes)?)
 }
 

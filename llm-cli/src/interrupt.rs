@@ -1,4 +1,4 @@
-//! Ctrl-C: the first asks the work to stop, the second ends the process.
+//! Ctrl-C: it ends the process where nothing runs that could stop; else the first asks the work to stop, the second ends all.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,22 +9,28 @@ use crate::ui::INTERRUPTED;
 #[derive(Debug, Clone)]
 pub struct Interrupt {
     stop: Arc<AtomicBool>,
+    held: Arc<AtomicBool>,
 }
 
 impl Interrupt {
-    /// Listens to Ctrl-C from here on.
+    /// Listens to Ctrl-C from here on; until [`Interrupt::hold`] the first press ends the process.
     ///
     /// # Errors
     /// When the system refuses the handler.
     pub fn listen() -> anyhow::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let seen = stop.clone();
+        let interrupt = Self { stop: Arc::default(), held: Arc::default() };
+        let Self { stop, held } = interrupt.clone();
         ctrlc::set_handler(move || {
-            if seen.swap(true, Ordering::SeqCst) {
+            if !held.load(Ordering::SeqCst) || stop.swap(true, Ordering::SeqCst) {
                 std::process::exit(INTERRUPTED.into());
             }
         })?;
-        Ok(Self { stop })
+        Ok(interrupt)
+    }
+
+    /// From here on there is work that looks at [`Interrupt::flag`]: the first press only sets it.
+    pub fn hold(&self) {
+        self.held.store(true, Ordering::SeqCst);
     }
 
     /// The flag itself, for work that looks at one.

@@ -6,7 +6,9 @@ mod input;
 mod interrupt;
 mod kernels;
 mod models;
+mod output;
 mod settings;
+mod spelling;
 mod stream;
 mod ui;
 
@@ -44,8 +46,9 @@ fn main() -> ExitCode {
 
 /// What must stand before the first operation: the handler of Ctrl-C and the compute threads.
 fn start(cli: &Cli) -> anyhow::Result<Interrupt> {
+    let interrupt = Interrupt::listen()?;
     if let Some(threads) = cli.common.threads {
         llm_infer::llm_model::ops::threads::start(threads)?;
     }
-    Interrupt::listen()
+    Ok(interrupt)
 }

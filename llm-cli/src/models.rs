@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use llm_infer::builtin;
 
 use crate::args::ModelArgs;
+use crate::spelling;
 use crate::ui::Failure;
 
 /// The path that `args` mean: a path as given, `builtin`, or a name in the models folder.
@@ -24,13 +25,10 @@ pub fn resolve(args: &ModelArgs) -> Result<String, Failure> {
 }
 
 fn missing(asked: &str) -> Failure {
-    let near = nearest(asked);
-    let hint = if near.is_empty() {
+    let hint = spelling::question(&nearest(asked)).unwrap_or_else(|| {
         let folder = models_folder().map(|folder| format!(", or a name in {}", folder.display())).unwrap_or_default();
         format!("give a folder as Hugging Face lays it out, a .safetensors file beside its config.json, `builtin`{folder}")
-    } else {
-        format!("did you mean {}?", near.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or "))
-    };
+    });
     Failure::io(format!("{asked}: no such file, folder or model")).with_hint(hint)
 }
 
@@ -41,33 +39,14 @@ fn nearest(asked: &str) -> Vec<String> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let mut known: Vec<(String, String)> = vec![(builtin::NAME.to_owned(), builtin::NAME.to_owned())];
     let here = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-    known.extend(names(here).into_iter().map(|name| (parent.join(&name).display().to_string(), name)));
+    known.extend(names(here).into_iter().map(|name| (name.clone(), parent.join(&name).display().to_string())));
     known.extend(models_folder().iter().flat_map(|folder| names(folder)).map(|name| (name.clone(), name)));
-    let mut near: Vec<(usize, String)> = known.into_iter().map(|(whole, last)| (distance(&name, &last), whole)).collect();
-    near.retain(|(distance, _)| *distance <= 1 + name.chars().count() / 4);
-    near.sort();
-    near.dedup();
-    near.into_iter().take(3).map(|(_, name)| name).collect()
+    spelling::nearest_by(&name, known)
 }
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-}
-
-/// The edit distance of Levenshtein, without regard to case.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b) = (a.to_lowercase(), b.to_lowercase());
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, to) in b.chars().enumerate() {
-            let replaced = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 /// The folder of named models: `LLM_MODELS`, else `models` in the data folder.
@@ -95,14 +74,6 @@ fn variable(name: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn distances_count_edits() {
-        for (a, b, expected) in [("", "", 0), ("abc", "", 3), ("kitten", "sitting", 3), ("Llama", "llama", 0), ("é", "e", 1)] {
-            assert_eq!(distance(a, b), expected, "{a} {b}");
-            assert_eq!(distance(b, a), expected, "{b} {a}");
-        }
-    }
 
     #[test]
     fn f52_a_misspelt_model_names_the_nearest() {

@@ -3,7 +3,7 @@
 use llm_infer::checkpoint::Progress;
 use llm_infer::device::{self, DeviceChoice, DeviceInfo};
 use llm_infer::generate::GenerateOptions;
-use llm_infer::sample::{SamplingConfig, SamplingOptions};
+use llm_infer::sample::{Sampler, SamplingConfig, SamplingOptions};
 use llm_infer::session::Session;
 use llm_infer::{DType, Error, Model, ModelOptions};
 
@@ -18,7 +18,8 @@ const MAX_TOKENS: usize = 1024;
 /// A model and how to run it.
 pub struct Setup {
     pub model: Model,
-    context: usize,
+    /// Most tokens of prompt and answer together.
+    pub context: usize,
     pub kv_dtype: DType,
 }
 
@@ -31,6 +32,7 @@ impl Setup {
         let path = models::resolve(model)?;
         let device = open_device(common.device, ui)?;
         let kv = run.kv.map(|kv| kv_dtype(kv, &device)).transpose()?;
+        interrupt.hold();
         let progress = ui.progress("loading", Unit::Bytes);
         let show = |done: &Progress| progress.update(done.bytes, done.total_bytes);
         let options = ModelOptions {
@@ -87,7 +89,7 @@ pub fn dtype_name(dtype: DType) -> String {
 }
 
 fn context(asked: Option<usize>, model: &Model, ui: &Ui) -> usize {
-    let own = model.config().max_position_embeddings;
+    let own = model.config().context_length();
     let context = asked.unwrap_or(own);
     if context > own {
         ui.warning(&format!("a context of {context} tokens is beyond the {own} that the model is made for"));
@@ -100,14 +102,25 @@ fn report_load(model: &Model, ui: &Ui) {
     let mut details = format!("model {}: {} parameters in {}", model.name(), report.parameters, dtype_name(report.dtype));
     for change in &report.converted {
         let (from, to) = (dtype_name(change.from), dtype_name(change.to));
-        details.push_str(&format!(", {} tensors {from} -> {to}", change.tensors));
+        details.push_str(&format!(", {} {from} -> {to}", tensors(change.tensors)));
     }
     ui.detail(&details);
-    if !report.unexpected.is_empty() {
-        let (count, first) = (report.unexpected.len(), report.unexpected.iter().take(10).cloned().collect::<Vec<_>>().join(", "));
-        let more = if count > 10 { ", ..." } else { "" };
-        ui.warning(&format!("{count} tensors that the model has no place for were left out: {first}{more} (`--strict` refuses them)"));
+    for asked in &model.generation().unsupported {
+        ui.warning(&format!("generation_config.json: {asked}: not supported, generation goes on without it"));
     }
+    if !report.unexpected.is_empty() {
+        let count = report.unexpected.len();
+        let first: Vec<String> = report.unexpected.iter().take(10).map(|name| format!("`{name}`")).collect();
+        let more = if count > 10 { format!(" and {} more", count - 10) } else { String::new() };
+        let were = if count == 1 { "was" } else { "were" };
+        let (what, first) = (tensors(count), first.join(", "));
+        ui.warning(&format!("{what} that the model has no place for {were} left out: {first}{more} (`--strict` refuses that)"));
+    }
+}
+
+/// `1 tensor`, `2 tensors`.
+fn tensors(count: usize) -> String {
+    format!("{count} tensor{}", if count == 1 { "" } else { "s" })
 }
 
 /// Refuses `--logprobs` where they could not be shown.
@@ -146,17 +159,31 @@ pub fn user_sampling(args: &SamplingArgs) -> llm_infer::Result<SamplingOptions> 
 }
 
 /// The flags over the model's defaults over ours.
-pub fn generate_options(model: &Model, user: &SamplingOptions, args: &SamplingArgs, ui: &Ui) -> GenerateOptions {
+///
+/// # Errors
+/// A value that this model does not allow, as a biased token that it does not have.
+pub fn generate_options(model: &Model, user: &SamplingOptions, args: &SamplingArgs, ui: &Ui) -> llm_infer::Result<GenerateOptions> {
     let sampling = SamplingConfig::resolve(&model.generation().sampling(), user);
+    Sampler::new(&sampling, model.config().vocab_size)?;
     let advised = model.generation().max_new_tokens.and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0);
     let max_tokens = args.max_tokens.or(advised).unwrap_or(MAX_TOKENS);
     let shown = serde_json::to_string(&sampling).unwrap_or_default();
     ui.detail(&format!("sampling {shown}, at most {max_tokens} tokens"));
-    GenerateOptions {
+    Ok(GenerateOptions {
         stop: args.stop.clone(),
         ignore_eos: args.ignore_eos,
         logprobs: args.logprobs,
         ..GenerateOptions::new(sampling, max_tokens)
+    })
+}
+
+/// The same error about a setting of JSON or `/set`: `top_p` where the library speaks of `--top-p`.
+pub fn named_as_field(error: Error) -> Error {
+    match error {
+        Error::Request { field, got, expected, hint } => {
+            Error::Request { field: field.trim_start_matches("--").replace('-', "_"), got, expected, hint }
+        }
+        other => other,
     }
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 
 use llm_infer::train::Shape;
 
-use super::parse::{above_zero, positive};
+use super::parse::{above_zero, count, depth, positive, seed, tokens, training_context};
 use super::{ModelArgs, RunArgs, SamplingArgs};
 
 /// `llm chat`.
@@ -15,7 +15,7 @@ pub struct ChatArgs {
     #[command(flatten)]
     pub model: ModelArgs,
     /// The system message
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub system: Option<String>,
     #[command(flatten)]
     pub run: RunArgs,
@@ -29,13 +29,13 @@ pub struct GenerateArgs {
     #[command(flatten)]
     pub model: ModelArgs,
     /// The prompt [default: stdin, without the line ending at its end]
-    #[arg(long, value_name = "TEXT", conflicts_with = "input_jsonl")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with = "input_jsonl")]
     pub prompt: Option<String>,
     /// Apply the chat template: the prompt is the user's message
     #[arg(long)]
     pub chat: bool,
     /// The system message
-    #[arg(long, value_name = "TEXT", requires = "chat")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, requires = "chat")]
     pub system: Option<String>,
     /// Run a batch: one {"prompt": ..} or {"messages": [..]} a line, with "id" and sampling fields where wanted
     #[arg(long, value_name = "FILE", requires = "output_jsonl")]
@@ -54,7 +54,7 @@ pub struct GenerateArgs {
 pub struct InspectArgs {
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Read every weight, and refuse NaN and infinity
+    /// Check that tensors, configuration and tokenizer belong together; read every weight, and refuse NaN and infinity
     #[arg(long)]
     pub check: bool,
 }
@@ -65,7 +65,7 @@ pub struct TokenizeArgs {
     #[command(flatten)]
     pub model: ModelArgs,
     /// The text, or with --decode the ids [default: stdin, without the line ending at its end]
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub prompt: Option<String>,
     /// Add no special tokens; with --decode, show none
     #[arg(long)]
@@ -84,13 +84,13 @@ pub struct BenchArgs {
     #[arg(long, value_name = "NAME|CONFIG.json", conflicts_with_all = ["positional", "model"])]
     pub shape: Option<String>,
     /// Prompt lengths
-    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "128,512", value_parser = positive)]
+    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "128,512", value_parser = tokens)]
     pub prefill: Vec<usize>,
     /// Numbers of tokens to decode
-    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "64", value_parser = positive)]
+    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "64", value_parser = tokens)]
     pub decode: Vec<usize>,
     /// Tokens that are in the cache already
-    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "0,1024")]
+    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "0,1024", value_parser = depth)]
     pub depth: Vec<usize>,
     /// Runs of each measurement, after one that warms up
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "3", value_parser = positive)]
@@ -128,14 +128,14 @@ pub struct TrainArgs {
     /// Highest learning rate; it rises for --warmup-steps and falls as a cosine
     #[arg(long, value_name = "X", allow_negative_numbers = true, default_value = "0.003", value_parser = above_zero)]
     pub learning_rate: f64,
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "100")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "100", value_parser = count)]
     pub warmup_steps: usize,
     #[arg(long, value_name = "X", allow_negative_numbers = true, default_value = "0.05", value_parser = above_zero)]
     pub weight_decay: f64,
     /// Longer gradients of a parameter are cut to this norm
     #[arg(long, value_name = "X", allow_negative_numbers = true, default_value = "1", value_parser = above_zero)]
     pub max_gradient_norm: f64,
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "1")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "1", value_parser = seed)]
     pub seed: u64,
     /// Steps between checkpoints
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "250", value_parser = positive)]
@@ -161,6 +161,6 @@ pub struct ShapeArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = Shape::BUILTIN.num_key_value_heads, value_parser = positive)]
     pub kv_heads: usize,
     /// Longest sequence
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = Shape::BUILTIN.context, value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = Shape::BUILTIN.context, value_parser = training_context)]
     pub ctx: usize,
 }

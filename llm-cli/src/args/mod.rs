@@ -9,7 +9,7 @@ use llm_infer::device::DeviceChoice;
 
 pub use self::commands::{BenchArgs, ChatArgs, GenerateArgs, InspectArgs, TokenizeArgs, TrainArgs};
 pub use self::model::{KvType, ModelArgs, RunArgs, SamplingArgs};
-use self::parse::positive;
+use self::parse::{device, threads};
 
 const EXIT_CODES: &str = "Exit codes: 0 ok, 2 usage, 3 bad model, 4 I/O, 5 resources or device, 70 bug, 130 interrupted.";
 
@@ -46,10 +46,10 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct CommonArgs {
     /// auto, cpu, ndarray, wgpu, vulkan, metal or cuda; wgpu:1 is the second card
-    #[arg(long, alias = "backend", global = true, default_value = "auto", value_name = "NAME")]
+    #[arg(long, alias = "backend", global = true, default_value = "auto", value_name = "NAME", value_parser = device)]
     pub device: DeviceChoice,
     /// CPU threads [default: one for each core]
-    #[arg(long, global = true, value_name = "N", allow_negative_numbers = true, value_parser = positive)]
+    #[arg(long, global = true, value_name = "N", allow_negative_numbers = true, value_parser = threads)]
     pub threads: Option<usize>,
     /// Print JSON on stdout
     #[arg(long, global = true)]

@@ -3,7 +3,7 @@
 use clap::{ArgAction, Args, ValueEnum};
 use llm_infer::checkpoint::WeightDtype;
 
-use super::parse::{id_and_bias, positive};
+use super::parse::{count, id_and_bias, number, positive, seed, tokens, top_k};
 
 /// The model of a command.
 #[derive(Debug, Args)]
@@ -20,7 +20,7 @@ pub struct ModelArgs {
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Context: most tokens of prompt and answer together [default: the model's]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = positive)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = tokens)]
     pub ctx: Option<usize>,
     /// Type of the weights in memory; auto is as stored where the device has it
     #[arg(long, value_enum, default_value_t = Dtype::Auto, hide_default_value = true, value_name = "TYPE")]
@@ -38,34 +38,34 @@ pub struct RunArgs {
 #[command(next_help_heading = "Sampling")]
 pub struct SamplingArgs {
     /// 0 is greedy
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = number)]
     pub temperature: Option<f32>,
     /// Keep the K likeliest tokens; 0 keeps all
-    #[arg(long, value_name = "K", allow_negative_numbers = true)]
+    #[arg(long, value_name = "K", allow_negative_numbers = true, value_parser = top_k)]
     pub top_k: Option<i64>,
     /// Keep the likeliest tokens that together have probability P
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = number)]
     pub top_p: Option<f32>,
     /// Keep tokens at least P times as likely as the likeliest
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = number)]
     pub min_p: Option<f32>,
     /// Divide the logits of tokens seen before
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = number)]
     pub repetition_penalty: Option<f32>,
     /// Lower the logits of tokens generated before
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = number)]
     pub presence_penalty: Option<f32>,
     /// Lower them for each time
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = number)]
     pub frequency_penalty: Option<f32>,
     /// Add V to the logit of a token (repeatable)
     #[arg(long, value_name = "ID=V", value_parser = id_and_bias, action = ArgAction::Append)]
     pub logit_bias: Vec<(u32, f32)>,
     /// Make the draws repeatable
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = seed)]
     pub seed: Option<u64>,
     /// Stop before this text (repeatable)
-    #[arg(long, value_name = "TEXT", action = ArgAction::Append)]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, action = ArgAction::Append)]
     pub stop: Vec<String>,
     /// Most tokens of an answer [default: the model's, else 1024]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = positive)]
@@ -74,7 +74,7 @@ pub struct SamplingArgs {
     #[arg(long)]
     pub ignore_eos: bool,
     /// Report each token's log-probability and the N likeliest (with --json)
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
     pub logprobs: Option<usize>,
 }
 

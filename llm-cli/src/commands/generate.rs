@@ -22,7 +22,7 @@ pub fn run(args: &GenerateArgs, environment: &Environment, out: &mut dyn Write) 
     let prompt = input::prompt(args.prompt.as_deref())?;
     let Environment { common, ui, interrupt } = *environment;
     let setup = Setup::load(&args.model, &args.run, common, ui, interrupt)?;
-    let options = settings::generate_options(&setup.model, &user, &args.sampling, ui);
+    let options = settings::generate_options(&setup.model, &user, &args.sampling, ui)?;
     let ids = if args.chat {
         let system = args.system.as_deref().map(|text| Message::new("system", text));
         let messages: Vec<Message> = system.into_iter().chain([Message::new("user", prompt)]).collect();
@@ -56,10 +56,10 @@ fn answer(
     let text_out: &mut dyn Write = if common.json { nowhere } else { &mut *out };
     let mut stream = Stream::new(text_out, ui, interrupt);
     let done = session.generate(prompt, options, &mut |event| stream.receive(event))?;
-    stream.finish()?;
+    stream.finish(&done)?;
     if common.json {
         print_json(&Answer::new(&session, prompt, &done), out)?;
     }
-    stream::report(&done, asked_for_length || common.json, ui);
+    stream::report(&done, options.max_tokens, asked_for_length || common.json, ui);
     if done.finish_reason == FinishReason::Cancelled { Err(Error::Cancelled.into()) } else { Ok(()) }
 }

@@ -15,7 +15,7 @@ use super::{Environment, print_json};
 use crate::args::InspectArgs;
 use crate::models;
 use crate::settings::dtype_name;
-use crate::ui::Unit;
+use crate::ui::{Unit, plain};
 
 /// A checkpoint with what lies beside it; a tokenizer or template that is missing or damaged is part of the finding.
 struct Parts {
@@ -36,7 +36,7 @@ struct Total {
 pub fn run(args: &InspectArgs, environment: &Environment, out: &mut dyn Write) -> anyhow::Result<()> {
     let path = models::resolve(&args.model)?;
     let parts = open(&path)?;
-    let check = args.check.then(|| check(&parts.checkpoint, environment)).transpose()?;
+    let check = args.check.then(|| check(&parts, environment)).transpose()?;
     if environment.common.json { print_json(&as_json(&path, &parts, check), out) } else { Ok(print(&path, &parts, check, out)?) }
 }
 
@@ -52,10 +52,16 @@ fn open(path: &str) -> llm_infer::Result<Parts> {
     Ok(Parts { config: checkpoint.model_config()?, checkpoint, tokenizer, template })
 }
 
-fn check(checkpoint: &Checkpoint, environment: &Environment) -> llm_infer::Result<CheckReport> {
+/// Whether the parts belong together, and whether every weight is a number.
+fn check(parts: &Parts, environment: &Environment) -> llm_infer::Result<CheckReport> {
+    environment.interrupt.hold();
+    parts.checkpoint.check_shapes()?;
+    if let Ok(tokenizer) = &parts.tokenizer {
+        tokenizer.check_ids(parts.config.vocab_size)?;
+    }
     let bar = environment.ui.progress("checking", Unit::Bytes);
     let show = |done: &Progress| bar.update(done.bytes, done.total_bytes);
-    checkpoint.check(Some(&show), Some(environment.interrupt.flag()))
+    parts.checkpoint.check(Some(&show), Some(environment.interrupt.flag()))
 }
 
 /// The tensors by type, and all together.
@@ -108,19 +114,23 @@ fn tokenizer_json(parts: &Parts) -> Value {
 
 fn print(path: &str, parts: &Parts, check: Option<CheckReport>, out: &mut dyn Write) -> std::io::Result<()> {
     let (by_type, all) = totals(&parts.checkpoint);
-    writeln!(out, "{path}: {}, {} parameters, {}\n", parts.config.model_type, grouped(all.parameters as u64), size(all.bytes))?;
+    writeln!(
+        out,
+        "{}: {}, {} parameters, {}\n",
+        plain(path),
+        plain(&parts.config.model_type),
+        grouped(all.parameters as u64),
+        size(all.bytes)
+    )?;
     if let Ok(Value::Object(fields)) = serde_json::to_value(&parts.config) {
         for (name, value) in fields {
-            writeln!(out, "{name:<24} {}", brief(&name, &value))?;
+            writeln!(out, "{name:<24} {}", plain(&brief(&name, &value)))?;
         }
     }
-    writeln!(out, "{:<24} {}", "tokenizer", tokenizer_line(parts))?;
-    writeln!(out, "{:<24} {}", "chat_template", template_line(parts))?;
-    let width = parts.checkpoint.tensors().iter().map(|info| info.name.len()).max().unwrap_or(0);
+    writeln!(out, "{:<24} {}", "tokenizer", plain(&tokenizer_line(parts)))?;
+    writeln!(out, "{:<24} {}", "chat_template", plain(&template_line(parts)))?;
     writeln!(out)?;
-    for info in parts.checkpoint.tensors() {
-        writeln!(out, "{:<width$}  {:<5} {:<16} {:>12}", info.name, dtype_name(info.dtype), format!("{:?}", info.shape), size(info.bytes))?;
-    }
+    print_tensors(parts, out)?;
     writeln!(out)?;
     for (dtype, total) in &by_type {
         writeln!(
@@ -135,6 +145,15 @@ fn print(path: &str, parts: &Parts, check: Option<CheckReport>, out: &mut dyn Wr
         Some(check) => writeln!(out, "\nchecked: all {} numbers of {} tensors are finite", grouped(check.values as u64), check.tensors),
         None => Ok(()),
     }
+}
+
+fn print_tensors(parts: &Parts, out: &mut dyn Write) -> std::io::Result<()> {
+    let named: Vec<_> = parts.checkpoint.tensors().iter().map(|info| (plain(&info.name), info)).collect();
+    let width = named.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    for (name, info) in named {
+        writeln!(out, "{name:<width$}  {:<5} {:<16} {:>12}", dtype_name(info.dtype), format!("{:?}", info.shape), size(info.bytes))?;
+    }
+    Ok(())
 }
 
 /// Windows are one for each layer: their number says enough.

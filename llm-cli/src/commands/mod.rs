@@ -12,8 +12,11 @@ mod train;
 
 use std::io::Write;
 
+use llm_infer::device::DeviceChoice;
+
 use crate::args::{Cli, Command, CommonArgs};
 use crate::interrupt::Interrupt;
+use crate::output::Stdout;
 use crate::ui::Ui;
 
 /// What every command is given.
@@ -29,7 +32,8 @@ pub struct Environment<'a> {
 /// Whatever the command meets; [`crate::ui::exit`] knows the exit code.
 pub fn run(cli: &Cli, ui: &Ui, interrupt: &Interrupt) -> anyhow::Result<()> {
     let environment = Environment { common: &cli.common, ui, interrupt };
-    let out = &mut std::io::stdout().lock();
+    report_unused_device(cli, ui);
+    let out = &mut Stdout::lock();
     match &cli.command {
         Command::Chat(args) => chat::run(args, &environment, out),
         Command::Generate(args) => generate::run(args, &environment, out),
@@ -38,6 +42,19 @@ pub fn run(cli: &Cli, ui: &Ui, interrupt: &Interrupt) -> anyhow::Result<()> {
         Command::Tokenize(args) => tokenize::run(args, &environment, out),
         Command::Bench(args) => bench::run(args, &environment, out),
         Command::Train(args) => train::run(args, &environment, out),
+    }
+}
+
+/// A device that was asked for where none is used.
+fn report_unused_device(cli: &Cli, ui: &Ui) {
+    let command = match cli.command {
+        Command::Inspect(_) => "inspect",
+        Command::Devices => "devices",
+        Command::Tokenize(_) => "tokenize",
+        _ => return,
+    };
+    if cli.common.device != DeviceChoice::Auto {
+        ui.notice(&format!("`--device {}` changes nothing: `{command}` computes nothing", cli.common.device));
     }
 }
 

@@ -12,31 +12,62 @@ use serde_json::json;
 use super::{Environment, print_json};
 use crate::args::TrainArgs;
 use crate::settings;
-use crate::ui::{Failure, Unit};
+use crate::ui::{Failure, Ui, Unit};
 
 pub fn run(args: &TrainArgs, environment: &Environment, out: &mut dyn Write) -> anyhow::Result<()> {
     let Environment { common, ui, interrupt } = *environment;
     if args.score {
         return score(args, environment, out);
     }
-    if args.out.join("model.safetensors").exists() && !args.resume && !args.force {
-        let failure = Failure::usage(format!("{}: got a folder with a model, expected a new one", args.out.display()));
-        return Err(failure.with_hint("`--resume` goes on where a stopped run was, `--force` starts anew").into());
-    }
+    require_free(args, ui)?;
     let device = settings::open_device(common.device, ui)?;
     let options = options(args, &device);
     let bar = ui.progress("training", Unit::Count);
     let mut printed = Ok(());
-    let report = train(&options, &mut |now| {
+    let trained = train(&options, &mut |now| {
+        interrupt.hold();
         bar.update(now.step as u64, now.steps as u64);
         if common.json || now.step % 10 == 0 || now.step == now.steps {
             printed = bar.suspend(|| show(&now, common.json, out));
         }
         if printed.is_err() || interrupt.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
+    });
     bar.clear();
+    let report = trained.map_err(named_as_flag)?;
     printed?;
     finish(args, &report, environment, out)
+}
+
+/// Refuses to train over a model, unless from its own checkpoint or with `--force`.
+fn require_free(args: &TrainArgs, ui: &Ui) -> Result<(), Failure> {
+    let resumes = args.resume && args.out.join("checkpoints/state.json").exists();
+    if args.out.join("model.safetensors").exists() && !resumes && !args.force {
+        let failure = Failure::usage(format!("{}: got a folder with a model, expected a new one", args.out.display()));
+        return Err(failure.with_hint("`--resume` goes on from a checkpoint where there is one, `--force` starts anew"));
+    }
+    if args.resume && !resumes {
+        ui.notice(&format!("`{}` has no checkpoint, so that training starts anew", args.out.display()));
+    }
+    Ok(())
+}
+
+/// The keys of `config.json` that flags set.
+const KEYS: [(&str, &str); 8] = [
+    ("vocab_size", "--vocab-size"),
+    ("hidden_size", "--hidden-size"),
+    ("intermediate_size", "--intermediate-size"),
+    ("num_hidden_layers", "--layers"),
+    ("num_attention_heads", "--heads"),
+    ("num_key_value_heads", "--kv-heads"),
+    ("head_dim", "--hidden-size / --heads"),
+    ("max_position_embeddings", "--ctx"),
+];
+
+/// The same error about the flags that the keys come from.
+fn named_as_flag(error: Error) -> Error {
+    let Error::Request { field, got, expected, hint } = error else { return error };
+    let flags = |text: String| KEYS.iter().fold(text, |text, (key, flag)| text.replace(key, flag));
+    Error::Request { field: flags(field), got, expected: flags(expected), hint }
 }
 
 /// Asks the held-out prompts and prints the share of right answers of each kind; `-v` shows every answer.

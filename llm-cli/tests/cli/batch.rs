@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Outcome, fixture, run};
+use crate::support::{Copy, Outcome, fixture, run};
 
 const INPUT: &str = r#"{"id": "a", "prompt": "The cat"}
 {"prompt": "A dog", "max_tokens": 3}
@@ -90,11 +90,12 @@ fn senseless_lines_are_refused_before_any_is_answered() {
         r#"{"prompt": "a", "temperatur": 1}"#,
         r#"{"prompt": "a", "top_p": 2}"#,
         r#"{"prompt": "a", "max_tokens": 0}"#,
+        r#"{"prompt": "a", "stop": [""]}"#,
     ] {
         std::fs::write(folder.path().join("in.jsonl"), format!("{{\"prompt\": \"a\"}}\n{line}\n")).expect("written");
         let outcome = batch(&folder, &[]);
         assert_eq!(outcome.code, 2, "{line}: {}", outcome.stderr);
-        assert!(outcome.stderr.contains("in.jsonl: line 2: "), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("in.jsonl: line 2: ") && !outcome.stderr.contains("--"), "{}", outcome.stderr);
         assert!(!folder.path().join("out.jsonl").exists());
     }
 }
@@ -110,4 +111,78 @@ fn one_request_that_fails_does_not_stop_the_others() {
     let lines = lines(&folder.path().join("out.jsonl"));
     assert!(lines[0]["error"]["message"].as_str().is_some_and(|message| message.contains("fewer than the context")));
     assert!(lines[1]["error"].is_null() && lines[1]["text"].is_string());
+    let again = batch(&folder, &["--quiet"]);
+    assert_eq!(again.code, 2, "what failed has still failed");
+    assert!(again.stderr.contains("1 of 2 requests failed"), "{}", again.stderr);
+}
+
+#[test]
+fn a_file_of_others_is_left_as_it_is() {
+    let folder = folder();
+    let path = folder.path().join("out.jsonl");
+    for text in ["no newline at all", "some\nlines\nof others", r#"{"id":5,"name":"x"}"#, "{\"id\":\"a\",\"index\":0}\n"] {
+        std::fs::write(&path, text).expect("written");
+        let outcome = batch(&folder, &[]);
+        assert_eq!(outcome.code, 2, "{text}");
+        assert!(outcome.stderr.contains("out.jsonl: line 1: got something else"), "{}", outcome.stderr);
+        assert_eq!(std::fs::read_to_string(&path).expect("output"), text);
+    }
+    assert_eq!(std::fs::remove_file(&path).and_then(|()| std::fs::create_dir(&path)).ok(), Some(()));
+    assert!(batch(&folder, &[]).stderr.contains("a directory, expected a regular file"));
+}
+
+#[test]
+#[cfg(unix)]
+fn the_input_and_devices_are_no_output() {
+    let folder = folder();
+    let path = folder.path().join("out.jsonl");
+    std::fs::hard_link(folder.path().join("in.jsonl"), &path).expect("linked");
+    let same = batch(&folder, &[]);
+    assert_eq!(same.code, 2);
+    assert!(same.stderr.contains("expected another file than the input"), "{}", same.stderr);
+    assert_eq!(std::fs::read_to_string(folder.path().join("in.jsonl")).expect("input"), INPUT);
+    std::fs::remove_file(&path).expect("removed");
+    std::os::unix::fs::symlink("/dev/zero", &path).expect("linked");
+    let device = batch(&folder, &[]);
+    assert_eq!(device.code, 2);
+    assert!(device.stderr.contains("a pipe or device, expected a regular file"), "{}", device.stderr);
+}
+
+#[test]
+fn answers_of_different_work_are_refused() {
+    let folder = folder();
+    std::fs::write(folder.path().join("in.jsonl"), "{\"prompt\": \"a\"}\n").expect("written");
+    assert_eq!(batch(&folder, &[]).code, 0);
+    for flags in [&["--chat"][..], &["--ctx", "100"], &["--kv", "f32"], &["--dtype", "f32"]] {
+        assert_eq!(batch(&folder, flags).code, 2, "{flags:?}");
+    }
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let copy = Copy::of("llama-tied-llama3");
+    let model = path("llama-tied-llama3");
+    std::fs::rename(copy.path(), &model).expect("moved");
+    let with_copy = || {
+        let (input, output) = (path("in.jsonl"), path("out.jsonl"));
+        let files = ["generate", &model, "--input-jsonl", &input, "--output-jsonl", &output];
+        run(&[&files[..], &["--temperature", "0", "--max-tokens", "6", "--quiet"]].concat()).code
+    };
+    assert_eq!(with_copy(), 0, "the same model elsewhere");
+    let weights = std::path::Path::new(&model).join("model.safetensors");
+    let mut bytes = std::fs::read(&weights).expect("weights");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&weights, bytes).expect("written");
+    assert_eq!(with_copy(), 2, "another model of the same name");
+}
+
+#[test]
+fn blank_lines_are_no_requests_and_bad_bytes_are_named() {
+    let folder = folder();
+    let input = folder.path().join("in.jsonl");
+    std::fs::write(&input, "\n{\"prompt\": \"a\"}\r\n \n").expect("written");
+    let outcome = batch(&folder, &[]);
+    assert_eq!((outcome.code, lines(&folder.path().join("out.jsonl")).len()), (0, 1), "{}", outcome.stderr);
+    std::fs::write(&input, b"\n{\"prompt\": \"\xe9\"}\n").expect("written");
+    let outcome = batch(&folder, &[]);
+    assert_eq!(outcome.code, 2);
+    assert!(outcome.stderr.contains("in.jsonl: line 2: byte 13: got `0xe9`, expected UTF-8"), "{}", outcome.stderr);
 }

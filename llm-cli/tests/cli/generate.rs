@@ -98,6 +98,9 @@ fn an_answer_that_is_cut_without_being_asked_is_noticed() {
         "--quiet",
     ]);
     assert_eq!((quiet.stderr, quiet.stdout), (String::new(), outcome.stdout));
+    let cut = ["generate", &fixture("llama"), "--prompt", "a", "--ignore-eos", "--ctx", "16", "--device", "cpu", "--max-tokens"];
+    assert!(run(&[&cut[..], &["100"]].concat()).stderr.contains("at the end of the context"));
+    assert_eq!(run(&[&cut[..], &["3"]].concat()).stderr, "");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Ctrl-C: no test waits by the clock; each waits for a byte or for the end of the process.
 #![expect(unsafe_code, reason = "signals can only be sent through the C library")]
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::{Child, Stdio};
 
 use crate::support::{Copy, plain};
@@ -46,4 +46,18 @@ fn f57_the_second_ends_the_process() {
         std::thread::yield_now();
     }
     assert_eq!(child.wait().expect("a child").code(), Some(130));
+}
+
+#[test]
+fn f57_the_first_ends_a_process_that_waits_for_its_prompt() {
+    let model = Copy::of("llama");
+    for command in ["generate", "chat", "tokenize"] {
+        let mut child = plain(&[command, &model.path()]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("runs");
+        // More than a pipe holds: once it is written, the process reads.
+        child.stdin.as_mut().expect("piped").write_all(&[b'a'; 1 << 18]).expect("read");
+        interrupt(&child);
+        let mut said = Vec::new();
+        child.stdout.as_mut().expect("piped").read_to_end(&mut said).expect("ends");
+        assert_eq!((child.wait().expect("a child").code(), said.len()), (Some(130), 0), "{command}");
+    }
 }

@@ -43,6 +43,17 @@ fn f32_extra_tensors_warn_or_refuse() {
 }
 
 #[test]
+fn names_in_files_do_not_command_the_terminal() {
+    let copy = Copy::of("llama");
+    copy.edit_config("model_type", "\x1b[2J\nerror: other".into());
+    let outcome = generate(&copy.path(), &[]);
+    refused(&outcome, 3, &[r"\u{1b}[2J\nerror: other"]);
+    assert!(!outcome.stderr.contains('\x1b'));
+    copy.edit_config("model_type", "x".repeat(100_000).into());
+    assert!(generate(&copy.path(), &[]).stderr.len() < 3_000);
+}
+
+#[test]
 fn f33_inspect_check_names_the_weight_that_is_no_number() {
     let copy = Copy::of("llama");
     let path = copy.file("model.safetensors");

@@ -108,6 +108,7 @@ fn commands_act_on_the_conversation() {
     let saved = model.file("saved.safetensors").to_string_lossy().into_owned();
     let save = format!("/save {saved}");
     let load = format!("/load {saved}");
+    let refused = ["/nope", "/set temperature=nan"];
     let steps = [
         ("hello", ""),
         (save.as_str(), ""),
@@ -121,13 +122,17 @@ fn commands_act_on_the_conversation() {
         ("/set top-k=3", ""),
         ("/set", "top_k=3"),
         ("/nope", "no such command"),
+        ("/set logit_bias={\"99999\":1}", "error: logit_bias: got 99999=1"),
+        ("/set temperature=nan", "expected a finite number"),
+        ("/save /nope/x", "error: /nope/x: "),
+        ("hello again", ""),
         ("/help", "/regenerate"),
     ];
     for (line, expected) in steps {
         terminal.type_keys(&format!("{line}\r"));
         let shown = String::from_utf8_lossy(&terminal.wait_for(">>> ")).into_owned();
         assert!(shown.contains(expected), "{line}: {shown}");
-        assert!(!shown.contains("error:") || line == "/nope", "{line}: {shown}");
+        assert_eq!(shown.contains("error: "), expected.contains("error: ") || refused.contains(&line), "{line}: {shown}");
     }
     terminal.type_keys("two\\\r");
     terminal.wait_for("... ");

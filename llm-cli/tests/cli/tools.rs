@@ -46,6 +46,9 @@ fn tokenize_goes_both_ways() {
     assert_eq!((text.code, text.stdout.as_str()), (0, "The cat\n"), "{}", text.stderr);
     assert_eq!(run(&["tokenize", &path, "--decode", "--prompt", "4000000"]).code, 2);
     assert_eq!(run(&["tokenize", &path]).code, 2);
+    let device = run(&["tokenize", &path, "--prompt", "a", "--device", "cuda"]);
+    assert_eq!(device.code, 0);
+    assert!(device.stderr.contains("note: `--device cuda` changes nothing"), "{}", device.stderr);
 }
 
 #[test]
@@ -78,8 +81,14 @@ fn bench_rows_are_those_of_the_contract() {
         ]
     );
     assert!(rows[3]["tokens_per_second"]["median"].as_f64().is_some_and(|speed| speed > 0.0));
-    let shown = run(&[&arguments[..], &["--depth", "1000"]].concat());
-    assert!(shown.stderr.contains("beyond the context of 256 tokens"), "{}", shown.stderr);
+    let path = fixture("llama");
+    let quiet = ["bench", &path, "--prefill", "8", "--decode", "4", "--runs", "1", "--device", "cpu", "--quiet", "--depth"];
+    let some = run(&[&quiet[..], &["0,1000"]].concat());
+    assert_eq!(some.code, 0, "{}", some.stderr);
+    assert!(some.stderr.contains("warning: beyond the context of 256 tokens"), "{}", some.stderr);
+    let none = run(&[&quiet[..], &["1000"]].concat());
+    assert_eq!((none.code, none.stdout.as_str()), (2, ""));
+    assert!(none.stderr.contains("expected at most the context of 256"), "{}", none.stderr);
 }
 
 #[test]
@@ -98,6 +107,23 @@ fn train_makes_a_model_that_generates() {
     let lines: Vec<Value> = outcome.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!((lines.len(), &lines[0]["step"], &lines[2]["report"]["finished"]), (3, &1.into(), &true.into()));
     assert_eq!(run(&[&base[..], &small].concat()).code, 2);
+    std::fs::remove_dir_all(folder.path().join("model/checkpoints")).expect("checkpoints");
+    assert_eq!(run(&[&base[..], &small, &["--resume"]].concat()).code, 2, "a model without a checkpoint is not trained over");
     let answer = run_with(&["chat", &out, "--max-tokens", "3"], b"say 5");
     assert_eq!(answer.code, 0, "{}", answer.stderr);
+}
+
+#[test]
+fn train_refuses_a_shape_before_it_writes() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let out = folder.path().join("model");
+    let base = ["train", &out.to_string_lossy(), "--device", "cpu"];
+    for (flags, part) in [
+        (&["--kv-heads", "3"][..], "error: --kv-heads: got 3, expected a divisor of --heads = 8"),
+        (&["--hidden-size", "24"], "error: --hidden-size / --heads: got 3"),
+    ] {
+        let outcome = run(&[&base[..], flags].concat());
+        assert_eq!(outcome.code, 2);
+        assert!(outcome.stderr.contains(part) && !out.exists(), "{}", outcome.stderr);
+    }
 }

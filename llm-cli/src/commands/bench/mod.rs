@@ -10,14 +10,14 @@ use llm_infer::{DType, Model};
 use super::{Environment, print_json};
 use crate::args::BenchArgs;
 use crate::settings::{self, Setup};
-use crate::ui::Unit;
+use crate::ui::{Failure, Ui, Unit};
 
 pub fn run(args: &BenchArgs, environment: &Environment, out: &mut dyn Write) -> anyhow::Result<()> {
     let Environment { common, ui, interrupt } = *environment;
     let (subject, kv_dtype) = subject(args, environment)?;
     let options =
         BenchOptions { prefill: args.prefill.clone(), decode: args.decode.clone(), depth: args.depth.clone(), runs: args.runs, kv_dtype };
-    let cases = fitting(&options, &subject, args, environment);
+    let cases = fitting(&options, &subject, args, ui)?;
     let bar = ui.progress("measuring", Unit::Count);
     let total = 1 + cases.len() as u64;
     bar.update(0, total);
@@ -25,6 +25,7 @@ pub fn run(args: &BenchArgs, environment: &Environment, out: &mut dyn Write) -> 
     if !common.json {
         heading(&subject, bandwidth, out)?;
     }
+    interrupt.hold();
     for (index, case) in cases.into_iter().enumerate() {
         bar.update(index as u64 + 1, total);
         let row = bench::measure(&subject, case, &options, bandwidth, interrupt.flag())?;
@@ -53,14 +54,23 @@ fn subject(args: &BenchArgs, environment: &Environment) -> anyhow::Result<(Subje
 }
 
 /// The measurements that the context has room for.
-fn fitting(options: &BenchOptions, subject: &Subject, args: &BenchArgs, environment: &Environment) -> Vec<Case> {
+///
+/// # Errors
+/// When it has room for none.
+fn fitting(options: &BenchOptions, subject: &Subject, args: &BenchArgs, ui: &Ui) -> Result<Vec<Case>, Failure> {
     let context = args.run.ctx.unwrap_or(usize::MAX).min(subject.config().max_position_embeddings);
-    let (fitting, left_out): (Vec<_>, Vec<_>) = options.cases().into_iter().partition(|case| case.depth + case.tokens <= context);
+    let (fitting, left_out): (Vec<_>, Vec<_>) = options.cases().into_iter().partition(|case| case.length() <= context);
+    if fitting.is_empty() {
+        let shortest = left_out.iter().map(Case::length).min().unwrap_or_default();
+        let got =
+            format!("--depth, --prefill, --decode: got at least {shortest} tokens together, expected at most the context of {context}");
+        return Err(Failure::usage(got).with_hint("measure less, or raise `--ctx` where the model allows it"));
+    }
     if !left_out.is_empty() {
         let names: Vec<String> = left_out.iter().map(|case| format!("{} at depth {}", label(*case), case.depth)).collect();
-        environment.ui.notice(&format!("beyond the context of {context} tokens, and so left out: {}", names.join(", ")));
+        ui.warning(&format!("beyond the context of {context} tokens, and so left out: {}", names.join(", ")));
     }
-    fitting
+    Ok(fitting)
 }
 
 fn label(case: Case) -> String {

@@ -7,6 +7,7 @@ use rustyline::history::{DefaultHistory, History};
 use rustyline::{Config, Editor};
 
 use crate::models;
+use crate::ui::Failure;
 
 const PROMPT: &str = ">>> ";
 const MORE: &str = "... ";
@@ -46,7 +47,7 @@ impl LineEditor {
     /// A terminal that fails.
     pub fn read(&mut self) -> anyhow::Result<Typed> {
         // An editor takes Ctrl-C over for as long as it lives, so it must not live while the model answers.
-        let mut editor = Editor::<(), _>::with_history(Config::default(), std::mem::take(&mut self.history))?;
+        let mut editor = Editor::<(), _>::with_history(Config::default(), std::mem::take(&mut self.history)).map_err(failed)?;
         let typed = assemble(&mut |prompt| editor.readline(prompt));
         self.history = std::mem::take(editor.history_mut());
         match typed {
@@ -56,7 +57,7 @@ impl LineEditor {
             }
             Err(ReadlineError::Interrupted) => Ok(Typed::Interrupt),
             Err(ReadlineError::Eof) => Ok(Typed::End),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(failed(error)),
         }
     }
 
@@ -71,6 +72,10 @@ impl LineEditor {
             let _ = self.history.append(file);
         }
     }
+}
+
+fn failed(error: ReadlineError) -> anyhow::Error {
+    Failure::io(format!("terminal: {error}")).into()
 }
 
 /// Reads lines until they make a message.

@@ -5,6 +5,7 @@ mod slash;
 
 use std::io::Write;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use llm_infer::Error;
 use llm_infer::conversation::Conversation;
@@ -24,7 +25,7 @@ pub fn run(args: &ChatArgs, environment: &Environment, out: &mut dyn Write) -> a
     settings::require_json_for_logprobs(&args.sampling, common)?;
     let piped = if ui::is_interactive() && !common.json { None } else { Some(input::prompt(None)?) };
     let setup = Setup::load(&args.model, &args.run, common, ui, interrupt)?;
-    let options = settings::generate_options(&setup.model, &user, &args.sampling, ui);
+    let options = settings::generate_options(&setup.model, &user, &args.sampling, ui)?;
     let mut conversation = Conversation::new(setup.session())?;
     conversation.set_system(args.system.as_deref());
     let asked_for_length = args.sampling.max_tokens.is_some();
@@ -69,6 +70,7 @@ impl Chat<'_> {
         let session = self.conversation.session();
         let prompt = &session.tokens()[..done.usage.prompt_tokens.min(session.tokens().len())];
         super::print_json(&super::answer::Answer::new(session, prompt, &done), self.out)?;
+        stream::report(&done, self.options.max_tokens, true, self.environment.ui);
         if done.finish_reason == FinishReason::Cancelled { Err(Error::Cancelled.into()) } else { Ok(()) }
     }
 
@@ -103,9 +105,9 @@ impl Chat<'_> {
     fn react(&mut self, message: &str) -> anyhow::Result<Next> {
         self.environment.interrupt.reset();
         match slash::parse(message) {
-            Some(command) => self.obey(command?),
+            Some(command) => self.obey(command?).map_err(with_advice),
             None if message.trim().is_empty() => Ok(ControlFlow::Continue(())),
-            None => self.turn(Some(message)).map(ControlFlow::Continue),
+            None => self.turn(Some(message)).map(ControlFlow::Continue).map_err(with_advice),
         }
     }
 
@@ -118,9 +120,9 @@ impl Chat<'_> {
             Some(message) => self.conversation.answer(message, &self.options, receive),
             None => self.conversation.regenerate(&self.options, receive),
         };
-        let done = done.map_err(with_advice)?;
-        stream.finish()?;
-        stream::report(&done, self.asked_for_length, ui);
+        let done = done?;
+        stream.finish(&done)?;
+        stream::report(&done, self.options.max_tokens, self.asked_for_length, ui);
         if self.conversation.forgotten() > 0 {
             let (count, context) = (self.conversation.forgotten(), self.conversation.session().context());
             ui.notice(&format!("the oldest {count} messages were left out: the context holds {context} tokens"));
@@ -136,14 +138,20 @@ impl Chat<'_> {
             Slash::System(text) => self.conversation.set_system(text.as_deref()),
             Slash::Reset => self.conversation.reset(),
             Slash::Regenerate => self.regenerate()?,
-            Slash::Save(path) => self.conversation.save(&path)?,
+            Slash::Save(path) => self.conversation.save(&path).map_err(|error| named_as_typed(error, &path))?,
             Slash::Load(path) => self.conversation.load(&path)?,
             Slash::Stats => ui.aside(&self.stats()),
             Slash::Set(None) => ui.aside(&slash::settings(&self.options)?),
-            Slash::Set(Some((key, value))) => slash::set(&mut self.options, &key, &value)?,
+            Slash::Set(Some((key, value))) => self.set(&key, &value)?,
             Slash::Exit => return Ok(ControlFlow::Break(())),
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> anyhow::Result<()> {
+        slash::set(&mut self.options, self.conversation.session().model().config().vocab_size, key, value)?;
+        self.asked_for_length |= key == "max_tokens";
+        Ok(())
     }
 
     /// A fixed seed would give the same answer: each new try moves it on.
@@ -170,9 +178,22 @@ impl Chat<'_> {
 }
 
 /// A prompt that grew too long is a conversation that grew too long.
-fn with_advice(error: Error) -> Error {
-    match &error {
-        Error::Request { field, .. } if field == "prompt" => error.with_hint("/reset forgets the conversation so far"),
-        _ => error,
+fn with_advice(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Error>() {
+        Ok(error) if is_about_prompt(&error) => error.with_hint("/reset forgets the conversation so far").into(),
+        Ok(error) => error.into(),
+        Err(error) => error,
+    }
+}
+
+fn is_about_prompt(error: &Error) -> bool {
+    matches!(error, Error::Request { field, .. } if field == "prompt")
+}
+
+/// A file is written under another name first, which nobody typed.
+fn named_as_typed(error: Error, path: &Path) -> Error {
+    match error {
+        Error::Io { source, .. } => Error::io(path, source),
+        other => other,
     }
 }

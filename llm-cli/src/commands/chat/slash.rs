@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use llm_infer::generate::GenerateOptions;
-use llm_infer::sample::SamplingConfig;
+use llm_infer::sample::{Sampler, SamplingConfig};
 use serde_json::Value;
 
+use crate::settings::named_as_field;
 use crate::ui::Failure;
 
 /// What `/help` shows.
@@ -68,33 +69,41 @@ fn command(name: &str, argument: &str) -> Result<Slash, Failure> {
     }
 }
 
-/// Changes the setting `key`; `options` are as before where that fails.
+/// Changes the setting `key` of answers in `vocab_size` tokens; `options` are as before where that fails.
 ///
 /// # Errors
 /// A key that does not exist or a value that it cannot have.
-pub fn set(options: &mut GenerateOptions, key: &str, value: &str) -> anyhow::Result<()> {
+pub fn set(options: &mut GenerateOptions, vocab_size: usize, key: &str, value: &str) -> anyhow::Result<()> {
     match key {
         "max_tokens" => options.max_tokens = value.parse().ok().filter(|count| *count > 0).ok_or_else(|| wrong(key, value))?,
         "stop" => options.stop = if value.is_empty() { Vec::new() } else { vec![value.to_owned()] },
         "ignore_eos" => options.ignore_eos = value.parse().map_err(|_| wrong(key, value))?,
-        _ => options.sampling = changed(&options.sampling, key, value)?,
+        _ => options.sampling = changed(&options.sampling, vocab_size, key, value)?,
     }
     Ok(())
 }
 
-fn changed(sampling: &SamplingConfig, key: &str, value: &str) -> anyhow::Result<SamplingConfig> {
+fn changed(sampling: &SamplingConfig, vocab_size: usize, key: &str, value: &str) -> anyhow::Result<SamplingConfig> {
     let mut fields = serde_json::to_value(sampling)?;
     let Some(field) = fields.get_mut(key) else {
         return Err(Failure::usage(format!("/set: got `{key}`, expected a setting")).with_hint("`/set` alone shows all of them").into());
     };
     *field = serde_json::from_str(if value.is_empty() { "null" } else { value }).unwrap_or_else(|_| Value::String(value.to_owned()));
     let sampling: SamplingConfig = serde_json::from_value(fields).map_err(|_| wrong(key, value))?;
-    sampling.validate()?;
+    Sampler::new(&sampling, vocab_size).map_err(named_as_field)?;
     Ok(sampling)
 }
 
 fn wrong(key: &str, value: &str) -> Failure {
-    Failure::usage(format!("{key}: got `{value}`, which it cannot be"))
+    let expected = match key {
+        "max_tokens" => "a whole number, at least 1",
+        "top_k" => "a whole number, at least 0",
+        "seed" => "a whole number, or nothing",
+        "ignore_eos" => "true or false",
+        "logit_bias" => "numbers by token id, as in {\"42\": -1.5}",
+        _ => "a finite number",
+    };
+    Failure::usage(format!("{key}: got `{value}`, expected {expected}"))
 }
 
 /// All settings, one a line.
@@ -130,16 +139,24 @@ mod tests {
     fn settings_change_one_by_one() {
         let mut options = GenerateOptions::new(SamplingConfig::default(), 9);
         for (key, value) in [("temperature", "0"), ("top_k", "3"), ("seed", "7"), ("max_tokens", "5"), ("stop", "END")] {
-            set(&mut options, key, value).expect(key);
+            set(&mut options, 320, key, value).expect(key);
         }
         assert_eq!((options.sampling.temperature, options.sampling.top_k, options.sampling.seed), (0.0, 3, Some(7)));
         assert_eq!((options.max_tokens, options.stop.as_slice()), (5, ["END".to_owned()].as_slice()));
-        set(&mut options, "seed", "").expect("none");
+        set(&mut options, 320, "seed", "").expect("none");
         assert_eq!(options.sampling.seed, None);
-        for (key, value) in [("temperature", "-1"), ("temperature", "warm"), ("top_p", "2"), ("max_tokens", "0"), ("nope", "1")] {
-            assert!(set(&mut options, key, value).is_err(), "{key}");
+        let refused = [
+            ("temperature", "-1", "temperature: got -1, expected a finite number, at least 0"),
+            ("temperature", "nan", "temperature: got `nan`, expected a finite number"),
+            ("top_p", "2", "top_p: got 2, expected a number above 0, at most 1"),
+            ("max_tokens", "0", "max_tokens: got `0`, expected a whole number, at least 1"),
+            ("logit_bias", r#"{"320": 1}"#, "logit_bias: got 320=1, expected ids below the vocabulary's size of 320"),
+            ("nope", "1", "/set: got `nope`, expected a setting"),
+        ];
+        for (key, value, message) in refused {
+            assert_eq!(set(&mut options, 320, key, value).expect_err(key).to_string(), message);
         }
-        set(&mut options, "temperature", "0.7").expect("a number");
+        set(&mut options, 320, "temperature", "0.7").expect("a number");
         assert!(settings(&options).expect("text").starts_with("temperature=0.7\ntop_k=3\n"));
     }
 }
