@@ -118,7 +118,7 @@ fn flags_that_need_each_other_say_so() {
 #[cfg(target_os = "linux")]
 fn a_full_disk_under_a_stream_is_named() {
     let full = || std::fs::File::options().write(true).open("/dev/full").expect("a full disk");
-    let outcome = plain(&["devices"]).stdout(full()).output().expect("runs");
+    let outcome = plain(&["tokenize", "--prompt", "a"]).stdout(full()).output().expect("runs");
     assert_eq!(outcome.status.code(), Some(4));
     assert_eq!(String::from_utf8_lossy(&outcome.stderr), "error: stdout: No space left on device (os error 28)\n");
     for (arguments, code) in [(["inspect", "nowhere"], 4), (["generat", "x"], 2)] {
