@@ -98,10 +98,11 @@ impl ModelConfig {
         Transformer::new(self, device)
     }
 
-    /// Positions that the model is good for: what it was trained for, and with dynamic scaling `factor` times that.
+    /// Positions that a sequence may have: what the model was trained for. Dynamic scaling stretches to any length, as it adapts to
+    /// each; it ends at 64 times the trained length, where no model gives sense any more.
     pub fn context_length(&self) -> usize {
         match self.rope.scaling {
-            RopeScaling::Dynamic { factor, .. } => (self.max_position_embeddings as f64 * factor.max(1.0)) as usize,
+            RopeScaling::Dynamic { factor, .. } => (self.max_position_embeddings as f64 * factor.max(64.0)) as usize,
             _ => self.max_position_embeddings,
         }
     }

@@ -149,6 +149,8 @@ fn refuse_other_formats(path: &Path, prefix: &[u8; 8]) -> Result<()> {
     let got = match prefix {
         [b'G', b'G', b'U', b'F', ..] => "a GGUF file",
         [b'P', b'K', 3, 4, ..] => "a zip archive, as PyTorch writes them",
+        // A header of 640 bytes begins alike, but its length ends in zeros.
+        [0x80, 2..=5, .., 0, 0, 0, 0] => return Ok(()),
         [0x80, 2..=5, ..] => "a Python pickle",
         _ => return Ok(()),
     };

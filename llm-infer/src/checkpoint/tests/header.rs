@@ -188,3 +188,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn r2_a_header_whose_length_begins_as_a_pickle_does() {
+    let header = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+    for length in [0x280, 0x380, 0x480, 0x580] {
+        let file = file_bytes(&format!("{header:length$}"), &[0; 4]);
+        assert_eq!(Safetensors::from_bytes("m", file.leak()).unwrap().tensors().len(), 1, "{length}");
+    }
+    let pickle = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.";
+    assert!(Safetensors::from_bytes("m", pickle).unwrap_err().to_string().contains("a Python pickle"));
+}
