@@ -77,6 +77,17 @@ fn backends_appear_only_in_the_operations() {
 }
 
 #[test]
+fn unsafe_code_stands_only_in_kernels_and_the_pool() {
+    let ops = root().join("llm-model/src/ops");
+    for path in all_sources() {
+        let kernel =
+            path.starts_with(ops.join("simd")) || path.starts_with(&ops) && path.ends_with("cpu.rs") || path == ops.join("threads.rs");
+        let test = path.components().any(|part| part.as_os_str() == "tests");
+        assert!(kernel || test || !read(&path).contains("(unsafe_code)"), "{}", path.display());
+    }
+}
+
+#[test]
 fn files_stay_short() {
     for path in all_sources() {
         let lines = read(&path).lines().count();
