@@ -109,6 +109,9 @@ fn train_makes_a_model_that_generates() {
     assert_eq!(run(&[&base[..], &small].concat()).code, 2);
     std::fs::remove_dir_all(folder.path().join("model/checkpoints")).expect("checkpoints");
     assert_eq!(run(&[&base[..], &small, &["--resume"]].concat()).code, 2, "a model without a checkpoint is not trained over");
+    let lost = run(&[&base[..], &small, &["--steps", "20", "--learning-rate", "1e30", "--force"]].concat());
+    assert_eq!(lost.code, 2);
+    assert!(lost.stderr.contains("expected a finite number"), "{}", lost.stderr);
     let answer = run_with(&["chat", &out, "--max-tokens", "3"], b"say 5");
     assert_eq!(answer.code, 0, "{}", answer.stderr);
 }

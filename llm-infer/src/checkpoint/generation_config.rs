@@ -189,6 +189,14 @@ mod tests {
     }
 
     #[test]
+    fn f38_ends_of_answers_are_tokens() {
+        let config = read(json!({"eos_token_id": [2, 256]}), json!({})).unwrap();
+        assert!(config.check_ids(Path::new("m"), 257).is_ok());
+        let message = config.check_ids(Path::new("m"), 256).unwrap_err().to_string();
+        assert_eq!(message, "m: eos_token_id: got id 256, expected an id below 256");
+    }
+
+    #[test]
     fn what_is_not_done_is_named() {
         let config = json!({"num_beams": 4, "typical_p": 1.0, "no_repeat_ngram_size": 0, "suppress_tokens": [1], "bad_words_ids": null});
         assert_eq!(read(config, json!({})).unwrap().unsupported, ["num_beams = 4", "suppress_tokens = [1]"]);

@@ -100,13 +100,21 @@ fn elementwise_operations_equal_the_reference() {
 }
 
 fn attention_agrees<B: CpuBackend>(halves: bool) {
-    let cases = [(1, 1, 1, 1, 8, vec![0]), (1, 5, 4, 2, 8, vec![0]), (2, 1, 6, 3, 24, vec![7, 130]), (3, 9, 4, 1, 10, vec![0, 1, 90])];
+    // The last three read several chunks: shared out, piece by piece, and widened for many queries.
+    let cases = [
+        (1, 1, 1, 1, 8, vec![0]),
+        (1, 5, 4, 2, 8, vec![0]),
+        (2, 1, 6, 3, 24, vec![7, 130]),
+        (3, 9, 4, 1, 10, vec![0, 1, 90]),
+        (1, 1, 6, 3, 24, vec![600]),
+        (2, 1, 64, 32, 8, vec![255, 640]),
+        (2, 40, 4, 2, 10, vec![250, 511]),
+    ];
     for (batch, seq, heads, kv_heads, dim, starts) in cases {
-        for window in [None, Some(1), Some(4), Some(100)] {
+        for window in [None, Some(1), Some(4), Some(100), Some(400)] {
             let options = AttentionOptions { scale: 0.3, window };
             let q = tensor::<B>(&[batch, seq, heads, dim], 9);
-            let mut k = tensor::<B>(&[batch, kv_heads, 140, dim], 10);
-            let mut v = tensor::<B>(&[batch, kv_heads, 140, dim], 11);
+            let [mut k, mut v] = [10, 11].map(|seed| tensor::<B>(&[batch, kv_heads, 650, dim], seed));
             if halves {
                 (k, v) = (B::float_cast(k, FloatDType::F16), B::float_cast(v, FloatDType::F16));
             }
@@ -114,6 +122,34 @@ fn attention_agrees<B: CpuBackend>(halves: bool) {
             let what = format!("{starts:?} {seq} {window:?}");
             compare::<B>(fast, attention::reference::<B>(q, k, v, &starts, &options), 1e-5, &what);
         }
+    }
+}
+
+/// The numbers of `out [.., heads · dim]` at `row`.
+fn row(out: FloatTensor<Flex>, row: usize, width: usize) -> Vec<u32> {
+    Flex::with_f32(&out, |all| all[row * width..][..width].iter().map(|x| x.to_bits()).collect())
+}
+
+#[test]
+fn attention_is_bitwise_the_same_alone_in_company_and_in_a_longer_chunk() {
+    let (heads, kv_heads, dim, copies) = (6, 3, 24, 32);
+    for (position, window) in [(0, None), (255, None), (256, Some(300)), (640, None), (640, Some(300))] {
+        let options = AttentionOptions { scale: 0.3, window };
+        let cache = |seed| Flex::float_cast(tensor::<Flex>(&[1, kv_heads, 650, dim], seed), FloatDType::F16);
+        let (k, v) = (cache(1), cache(2));
+        let q = tensor::<Flex>(&[1, 1, heads, dim], 3);
+        let alone = attention::cpu::<Flex>(q.clone(), k.clone(), v.clone(), &[position], &options);
+        let alone = row(alone, 0, heads * dim);
+
+        let many = |x: &FloatTensor<Flex>| Flex::float_cat(vec![x.clone(); copies], 0);
+        let company = attention::cpu::<Flex>(many(&q), many(&k), many(&v), &[position; 32], &options);
+        assert_eq!(row(company, copies - 1, heads * dim), alone, "in company at {position} {window:?}");
+
+        let before = position.min(20);
+        let chunk = Flex::float_cat(vec![tensor::<Flex>(&[1, before + 1, heads, dim], 4), q], 1);
+        let chunk = Flex::float_slice(chunk, &[0..1, 1..before + 2, 0..heads, 0..dim].map(burn::tensor::Slice::from));
+        let chunk = attention::cpu::<Flex>(chunk, k, v, &[position - before], &options);
+        assert_eq!(row(chunk, before, heads * dim), alone, "in a chunk at {position} {window:?}");
     }
 }
 
@@ -145,7 +181,9 @@ fn gradients_agree<B: CpuBackend>() {
         all(vec![slow.0.clone(), slow.1.clone()], auto, "linear by autodiff");
         all(vec![fast.0, fast.1], vec![slow.0, slow.1], "linear");
     }
-    for (seq, heads, kv_heads, capacity, starts) in [(1, 1, 1, 1, vec![0]), (9, 4, 2, 9, vec![0, 0]), (5, 6, 2, 20, vec![3, 0, 11])] {
+    // The last is longer than a block of queries.
+    let cases = [(1, 1, 1, 1, vec![0]), (9, 4, 2, 9, vec![0, 0]), (5, 6, 2, 20, vec![3, 0, 11]), (150, 4, 2, 160, vec![0, 7])];
+    for (seq, heads, kv_heads, capacity, starts) in cases {
         for window in [None, Some(3)] {
             let options = AttentionOptions { scale: 0.3, window };
             let [q, grad] = [4, 5].map(|seed| tensor::<B>(&[starts.len(), seq, heads, 24], seed));

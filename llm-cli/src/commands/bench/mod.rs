@@ -58,7 +58,7 @@ fn subject(args: &BenchArgs, environment: &Environment) -> anyhow::Result<(Subje
 /// # Errors
 /// When it has room for none.
 fn fitting(options: &BenchOptions, subject: &Subject, args: &BenchArgs, ui: &Ui) -> Result<Vec<Case>, Failure> {
-    let context = args.run.ctx.unwrap_or(usize::MAX).min(subject.config().max_position_embeddings);
+    let context = args.run.ctx.unwrap_or(usize::MAX).min(subject.config().context_length());
     let (fitting, left_out): (Vec<_>, Vec<_>) = options.cases().into_iter().partition(|case| case.length() <= context);
     if fitting.is_empty() {
         let shortest = left_out.iter().map(Case::length).min().unwrap_or_default();

@@ -148,6 +148,15 @@ fn f33_values_that_are_no_numbers() {
 }
 
 #[test]
+fn f31_shapes_are_checked_without_a_load() {
+    let config = r#"{"model_type": "llama", "vocab_size": 4, "hidden_size": 4, "intermediate_size": 4, "num_hidden_layers": 1,
+        "num_attention_heads": 2}"#;
+    let file = tensor_file(&[("model.norm.weight", &[3], &[1.0; 3])]);
+    let message = Checkpoint::from_bytes("built", config, None, file.leak()).unwrap().check_shapes().unwrap_err().to_string();
+    assert!(message.contains("`model.norm.weight` (got [3], expected [4])") && message.contains("missing"), "{message}");
+}
+
+#[test]
 fn f35_truncated_or_rewritten_while_reading() {
     let whole = tensor_file(&little_tensors());
     let shorter = whole[..whole.len() - 4].to_vec();
