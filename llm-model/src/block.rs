@@ -3,7 +3,7 @@
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Device, Tensor};
 
-use crate::{Attention, FeedForward, LayerCache, LayerConfig, RmsNorm};
+use crate::{Attention, FeedForward, LayerCache, LayerConfig, RmsNorm, Weight};
 
 /// What all layers of one forward pass share.
 #[derive(Debug, Clone)]
@@ -26,6 +26,11 @@ pub trait DecoderLayer: Module + ModuleDisplay + std::fmt::Debug + Send + Sync +
     /// # Shapes
     /// - `x`: `[batch, seq, hidden]`; the same out.
     fn forward(&self, x: Tensor<3>, step: &Step, cache: Option<&mut LayerCache>) -> Tensor<3>;
+
+    /// The matrices that can be quantized, by the path of their parameters within the layer; a layer that names none stays in floats.
+    fn weights_mut(&mut self) -> Vec<(&'static str, &mut Weight)> {
+        Vec::new()
+    }
 }
 
 /// The layer of Llama and its relatives: x + attention(norm(x)), then x + feed_forward(norm(x)).
@@ -55,5 +60,18 @@ impl DecoderLayer for TransformerBlock {
     fn forward(&self, x: Tensor<3>, step: &Step, cache: Option<&mut LayerCache>) -> Tensor<3> {
         let x = x.clone() + self.self_attn.forward(self.input_layernorm.forward(x), step, cache);
         x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x))
+    }
+
+    fn weights_mut(&mut self) -> Vec<(&'static str, &mut Weight)> {
+        let (attention, mlp) = (&mut self.self_attn, &mut self.mlp);
+        vec![
+            ("self_attn.q_proj.weight", &mut attention.q_proj.weight),
+            ("self_attn.k_proj.weight", &mut attention.k_proj.weight),
+            ("self_attn.v_proj.weight", &mut attention.v_proj.weight),
+            ("self_attn.o_proj.weight", &mut attention.o_proj.weight),
+            ("mlp.gate_proj.weight", &mut mlp.gate_proj.weight),
+            ("mlp.up_proj.weight", &mut mlp.up_proj.weight),
+            ("mlp.down_proj.weight", &mut mlp.down_proj.weight),
+        ]
     }
 }

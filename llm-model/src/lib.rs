@@ -2,6 +2,7 @@
 //!
 //! [`ModelConfig`] describes a model, [`ModelConfig::init`] builds a [`Transformer`] on a [`burn::tensor::Device`];
 //! [`ops`] holds the operations that have fast kernels, each beside a short reference generic over `B: Backend`.
+//! [`quant`] says what quantized weights mean and how they lie in memory.
 //! A new layer is an implementation of [`DecoderLayer`] in your own crate.
 
 pub mod arch;
@@ -14,8 +15,10 @@ mod feed_forward;
 mod linear;
 mod norm;
 pub mod ops;
+pub mod quant;
 mod rope;
 mod transformer;
+mod weight;
 
 pub use attention::Attention;
 pub use block::{DecoderLayer, Step, TransformerBlock};
@@ -27,3 +30,4 @@ pub use linear::Linear;
 pub use norm::RmsNorm;
 pub use rope::{RopeConfig, RopeScaling};
 pub use transformer::{CausalLm, LogitsAt, Transformer};
+pub use weight::{QuantWeight, Weight};

@@ -3,8 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 
-use crate::linear::project;
-use crate::{DecoderLayer, Embedding, KvCache, Linear, ModelConfig, RmsNorm, RopeConfig, Step, TransformerBlock};
+use crate::{DecoderLayer, Embedding, KvCache, Linear, ModelConfig, RmsNorm, RopeConfig, Step, TransformerBlock, Weight};
 
 /// Standard deviation of fresh embedding and head weights (`initializer_range`).
 const STD: f64 = 0.02;
@@ -106,6 +105,16 @@ impl<L: DecoderLayer> Transformer<L> {
         x
     }
 
+    /// The matrices that can be quantized, by the path of their parameters: `layers.0.self_attn.q_proj.weight`.
+    pub fn weights_mut(&mut self) -> Vec<(String, &mut Weight)> {
+        let mut all = vec![("embed_tokens.weight".to_owned(), &mut self.embed_tokens.weight)];
+        for (index, layer) in self.layers.iter_mut().enumerate() {
+            all.extend(layer.weights_mut().into_iter().map(|(name, weight)| (format!("layers.{index}.{name}"), weight)));
+        }
+        all.extend(self.lm_head.as_mut().map(|head| ("lm_head.weight".to_owned(), &mut head.weight)));
+        all
+    }
+
     /// Norm and head.
     ///
     /// # Shapes
@@ -116,7 +125,7 @@ impl<L: DecoderLayer> Transformer<L> {
         match &self.lm_head {
             Some(head) => head.forward(x),
             None => {
-                let logits = project(x.reshape([batch * positions, hidden]), self.embed_tokens.weight.val());
+                let logits = self.embed_tokens.weight.project(x.reshape([batch * positions, hidden]));
                 let vocab = logits.dims()[1];
                 logits.reshape([batch, positions, vocab])
             }

@@ -11,6 +11,7 @@ mod gated;
 mod gradient;
 mod linear;
 mod matmul;
+mod quant_linear;
 mod rms_norm;
 mod rope;
 mod simd;
@@ -20,12 +21,25 @@ mod tests;
 pub mod threads;
 
 use burn::backend::{
-    Autodiff, Backend, Dispatch, autodiff::checkpoint::strategy::CheckpointStrategy, backend_extension, tensor::FloatTensor,
+    Autodiff, Backend, Dispatch, ExtensionType,
+    autodiff::checkpoint::strategy::CheckpointStrategy,
+    backend_extension,
+    tensor::{FloatTensor, IntTensor},
 };
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 use crate::Activation;
+use crate::quant::QuantShape;
 pub use attention::AttentionOptions;
+
+/// A packed matrix: `values [strips, blocks, lines, 16]` and `factors [strips, blocks, factors, 16]`, see [`crate::quant::tiles`].
+#[derive(Debug, Clone, ExtensionType)]
+pub struct QuantTensor<B: Backend> {
+    /// Words of 32 bits.
+    pub values: IntTensor<B>,
+    /// f16, or f32 where the backend has no halves.
+    pub factors: FloatTensor<B>,
+}
 
 /// What a transformer needs of a backend, beyond Burn's own operations.
 #[backend_extension(
@@ -43,6 +57,16 @@ pub trait LlmBackend: Backend {
     /// y = x · wᵀ, `x [rows, in]` in f32, `w [out, in]` in any float type; f32 out.
     fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         linear::reference::<Self>(x, weight)
+    }
+
+    /// y = x · wᵀ, `x [rows, in]` in f32, `w [out, in]` quantized; f32 out. The kernels of the CPU quantize `x` to 8 bits by blocks.
+    fn quant_linear(x: FloatTensor<Self>, #[extension_type] weight: QuantTensor<Self>, shape: QuantShape) -> FloatTensor<Self> {
+        quant_linear::reference::<Self>(x, weight, shape)
+    }
+
+    /// The rows `ids [n]` of a quantized `w [out, in]`; `[n, in]` in f32 out.
+    fn quant_rows(ids: IntTensor<Self>, #[extension_type] weight: QuantTensor<Self>, shape: QuantShape) -> FloatTensor<Self> {
+        quant_linear::rows_reference::<Self>(ids, weight, shape)
     }
 
     /// Rotates the first `2 · half` numbers of each head: `x [b, s, h, d]`, `cos` and `sin [b, s, half]`.
@@ -109,6 +133,12 @@ macro_rules! cpu_backend {
             }
             fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
                 linear::cpu::<Self>(x, weight)
+            }
+            fn quant_linear(x: FloatTensor<Self>, weight: QuantTensor<Self>, shape: QuantShape) -> FloatTensor<Self> {
+                quant_linear::cpu::<Self>(x, weight, shape)
+            }
+            fn quant_rows(ids: IntTensor<Self>, weight: QuantTensor<Self>, shape: QuantShape) -> FloatTensor<Self> {
+                quant_linear::rows_cpu::<Self>(ids, weight, shape)
             }
             fn rope(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>) -> FloatTensor<Self> {
                 rope::cpu::<Self>(x, cos, sin)
@@ -226,6 +256,24 @@ pub fn rms_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, eps: f64) -> Ten
 /// - `x`: `[rows, in]` f32, `weight`: `[out, in]`; `[rows, out]` f32 out.
 pub fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::linear(x.into_dispatch(), weight.into_dispatch()))
+}
+
+/// See [`LlmBackend::quant_linear`].
+///
+/// # Shapes
+/// - `x`: `[rows, in]` f32; `values` and `factors`: as [`QuantTensor`] says of an `[out, in]` matrix; `[rows, out]` f32 out.
+pub fn quant_linear(x: Tensor<2>, values: Tensor<4, Int>, factors: Tensor<4>, shape: QuantShape) -> Tensor<2> {
+    let weight = QuantTensor { values: values.into_dispatch(), factors: factors.into_dispatch() };
+    Tensor::from_dispatch(Dispatch::quant_linear(x.into_dispatch(), weight, shape))
+}
+
+/// See [`LlmBackend::quant_rows`].
+///
+/// # Shapes
+/// - `ids`: `[n]`; `values` and `factors`: as [`QuantTensor`] says of an `[out, in]` matrix; `[n, in]` f32 out.
+pub fn quant_rows(ids: Tensor<1, Int>, values: Tensor<4, Int>, factors: Tensor<4>, shape: QuantShape) -> Tensor<2> {
+    let weight = QuantTensor { values: values.into_dispatch(), factors: factors.into_dispatch() };
+    Tensor::from_dispatch(Dispatch::quant_rows(ids.into_dispatch(), weight, shape))
 }
 
 /// See [`LlmBackend::rope`].

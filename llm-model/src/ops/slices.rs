@@ -1,6 +1,9 @@
 //! Tensors of the CPU backends as slices, so that one kernel serves Flex and NdArray.
 
-use burn::backend::{Backend, TensorMetadata, tensor::FloatTensor};
+use burn::backend::{
+    Backend, TensorMetadata,
+    tensor::{FloatTensor, IntTensor},
+};
 use burn::tensor::{DType, Shape, TensorData};
 use burn_flex::{Flex, FlexTensor};
 use half::{bf16, f16};
@@ -14,6 +17,12 @@ pub trait CpuBackend: Backend {
 
     /// Calls `read` with the numbers of `tensor` in row-major order; copies only a strided view.
     fn with_floats<R>(tensor: &FloatTensor<Self>, read: impl FnOnce(Floats) -> R) -> R;
+
+    /// Calls `read` with the words of a tensor of 32-bit integers in row-major order; copies only a strided view.
+    fn with_words<R>(tensor: &IntTensor<Self>, read: impl FnOnce(&[i32]) -> R) -> R;
+
+    /// The numbers of a small tensor of integers.
+    fn integers(tensor: &IntTensor<Self>) -> Vec<i64>;
 
     /// A tensor of `values` in row-major order.
     fn from_vec(values: Vec<f32>, shape: Shape) -> FloatTensor<Self>;
@@ -49,6 +58,15 @@ impl CpuBackend for Flex {
         })
     }
 
+    fn with_words<R>(tensor: &FlexTensor, read: impl FnOnce(&[i32]) -> R) -> R {
+        let tensor = tensor.to_contiguous();
+        read(&tensor.storage::<i32>()[..tensor.layout().num_elements()])
+    }
+
+    fn integers(tensor: &FlexTensor) -> Vec<i64> {
+        tensor.clone().into_data().iter::<i64>().collect()
+    }
+
     fn from_vec(values: Vec<f32>, shape: Shape) -> FlexTensor {
         FlexTensor::from_data(TensorData::new(values, shape))
     }
@@ -65,6 +83,23 @@ impl CpuBackend for burn_ndarray::NdArray {
         let view = storage.view();
         let rows = view.as_standard_layout();
         read(Floats::F32(rows.as_slice().unwrap_or_default()))
+    }
+
+    fn with_words<R>(tensor: &burn_ndarray::NdArrayTensor, read: impl FnOnce(&[i32]) -> R) -> R {
+        let burn_ndarray::NdArrayTensor::I32(storage) = tensor else {
+            panic!("packed words are 32-bit integers, got {:?}", tensor.dtype());
+        };
+        let view = storage.view();
+        let rows = view.as_standard_layout();
+        read(rows.as_slice().unwrap_or_default())
+    }
+
+    fn integers(tensor: &burn_ndarray::NdArrayTensor) -> Vec<i64> {
+        match tensor {
+            burn_ndarray::NdArrayTensor::I64(storage) => storage.view().iter().copied().collect(),
+            burn_ndarray::NdArrayTensor::I32(storage) => storage.view().iter().map(|id| i64::from(*id)).collect(),
+            other => panic!("ids are integers of 32 or 64 bits, got {:?}", other.dtype()),
+        }
     }
 
     fn from_vec(values: Vec<f32>, shape: Shape) -> burn_ndarray::NdArrayTensor {

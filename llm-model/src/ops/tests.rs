@@ -3,11 +3,12 @@
 use burn::backend::AutodiffBackend;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
-use burn::tensor::{FloatDType, Shape};
+use burn::tensor::{FloatDType, Shape, TensorData};
 use burn_flex::Flex;
 
 use super::slices::CpuBackend;
 use super::*;
+use crate::quant::{QuantFormat, QuantMatrix, tiles};
 
 /// Numbers in -1 .. 1 that look random and are the same each time.
 fn values(count: usize, seed: u32) -> Vec<f32> {
@@ -55,6 +56,50 @@ fn linear_equals_the_reference() {
     linear_agrees::<Flex>(&[FloatDType::F32, FloatDType::F16, FloatDType::BF16]);
     #[cfg(feature = "ndarray")]
     linear_agrees::<burn_ndarray::NdArray>(&[FloatDType::F32]);
+}
+
+/// Activations that 8 bits hold exactly: sixteenths below 8, and 127 of them in each block.
+fn exact(rows: usize, width: usize) -> Vec<f32> {
+    let number = |i: usize| if i % width % 32 == 0 { 127.0 } else { ((i * 37) % 255) as f32 - 127.0 };
+    (0..rows * width).map(|i| number(i) / 16.0).collect()
+}
+
+fn quant_linear_agrees<B: CpuBackend>(halves: bool) {
+    for format in QuantFormat::ALL {
+        for (rows, width, outputs) in [(1, 1, 1), (1, 172, 33), (2, 64, 300), (5, 31, 7), (17, 172, 129), (40, 96, 64)] {
+            let matrix = QuantMatrix::nearest(format, &values(outputs * width, 3), width);
+            let shape = QuantShape { format, rows: outputs, width };
+            let weight = |device| QuantTensor::<B> {
+                values: B::int_from_data(TensorData::new(tiles::pack(&matrix).values, shape.dims()[0]), device),
+                factors: {
+                    let factors = TensorData::new(tiles::pack(&matrix).factors, shape.dims()[1]);
+                    B::float_from_data(if halves { factors } else { factors.convert::<f32>() }, device)
+                },
+            };
+            let device = B::Device::default();
+            let x = B::from_vec(exact(rows, width), Shape::new([rows, width]));
+            let what = format!("{format} {rows}x{width}x{outputs}");
+            let fast = quant_linear::cpu::<B>(x.clone(), weight(&device), shape);
+            let dense = linear::reference::<B>(x.clone(), B::from_vec(matrix.dequantize(), Shape::new([outputs, width])));
+            compare::<B>(quant_linear::reference::<B>(x, weight(&device), shape), dense.clone(), 1e-4, &what);
+            compare::<B>(fast, dense, 1e-4, &what);
+
+            let ids = TensorData::new([0, outputs as i32 - 1, outputs as i32 / 2].to_vec(), [3]);
+            let ids = B::int_from_data(ids, &device);
+            let rows = quant_linear::rows_reference::<B>(ids.clone(), weight(&device), shape);
+            let dense = [0, outputs - 1, outputs / 2].map(|id| matrix.dequantize()[id * width..][..width].to_vec()).concat();
+            compare::<B>(rows, B::from_vec(dense.clone(), Shape::new([3, width])), 0.0, &what);
+            let rows = quant_linear::rows_cpu::<B>(ids, weight(&device), shape);
+            compare::<B>(rows, B::from_vec(dense, Shape::new([3, width])), 1e-6, &what);
+        }
+    }
+}
+
+#[test]
+fn quant_linear_equals_the_reference() {
+    quant_linear_agrees::<Flex>(true);
+    #[cfg(feature = "ndarray")]
+    quant_linear_agrees::<burn_ndarray::NdArray>(false);
 }
 
 fn elementwise_agree<B: CpuBackend>() {

@@ -6,6 +6,7 @@
 
 mod attend;
 mod dot;
+pub mod tiles;
 
 pub use attend::{exp, exp_sum, scores, weighted_sum};
 pub use dot::{dot, dot_floats};

@@ -1,0 +1,7 @@
+//! `quant_linear` and `quant_rows`: see [`super::LlmBackend`].
+
+mod cpu;
+mod reference;
+
+pub(super) use cpu::{cpu, rows_cpu};
+pub(super) use reference::{reference, rows_reference};

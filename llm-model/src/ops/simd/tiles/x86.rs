@@ -1,0 +1,231 @@
+//! Tiles on x86-64: AVX-512 with VNNI, and AVX2.
+
+use std::arch::x86_64::*;
+
+use half::f16;
+
+use super::kernel::{Group, Lanes, Tile};
+
+/// 512-bit registers, one for sixteen rows.
+pub struct Wide;
+
+impl Lanes for Wide {
+    type F = __m512;
+    const ROWS: usize = 16;
+
+    #[inline(always)]
+    unsafe fn f16s(from: *const f16) -> __m512 {
+        // SAFETY: the caller promises sixteen f16.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn f32s(from: *const f32) -> __m512 {
+        // SAFETY: the caller promises sixteen f32.
+        unsafe { _mm512_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> __m512 {
+        // SAFETY: the caller promises the features.
+        unsafe { _mm512_set1_ps(x) }
+    }
+    #[inline(always)]
+    unsafe fn mul(x: __m512, y: __m512) -> __m512 {
+        // SAFETY: as above.
+        unsafe { _mm512_mul_ps(x, y) }
+    }
+    #[inline(always)]
+    unsafe fn fma(x: __m512, y: __m512, z: __m512) -> __m512 {
+        // SAFETY: as above.
+        unsafe { _mm512_fmadd_ps(x, y, z) }
+    }
+    #[inline(always)]
+    unsafe fn store(x: __m512, to: *mut f32) {
+        // SAFETY: the caller promises room for sixteen f32.
+        unsafe { _mm512_storeu_ps(to, x) }
+    }
+}
+
+/// Four unsigned bytes of each row times four signed bytes of a token, added up in 32 bits by one instruction.
+macro_rules! vnni {
+    ($name:ident, $lines:literal, |$line:ident| $groups:expr) => {
+        pub struct $name;
+
+        impl Tile for $name {
+            type Lanes = Wide;
+            type Sums = __m512i;
+            const LINES: usize = $lines;
+            const GROUP: Group = Group::Bytes;
+
+            #[inline(always)]
+            unsafe fn start(correction: i32) -> __m512i {
+                // SAFETY: the caller promises the features.
+                unsafe { _mm512_set1_epi32(correction) }
+            }
+
+            #[inline(always)]
+            unsafe fn line<const N: usize>(line: *const u8, activations: *const u8, sums: &mut [__m512i; N]) {
+                // SAFETY: the caller promises the line and its activations.
+                unsafe {
+                    let $line = _mm512_loadu_si512(line.cast());
+                    for (group, weights) in $groups.into_iter().enumerate() {
+                        for (token, sums) in sums.iter_mut().enumerate() {
+                            let four = activations.cast::<i32>().add(group * N + token).read_unaligned();
+                            *sums = _mm512_dpbusd_epi32(*sums, weights, _mm512_set1_epi32(four));
+                        }
+                    }
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn finish(sums: __m512i) -> __m512 {
+                // SAFETY: the caller promises the features.
+                unsafe { _mm512_cvtepi32_ps(sums) }
+            }
+        }
+    };
+}
+
+vnni!(VnniInt4, 4, |line| [
+    _mm512_and_si512(line, _mm512_set1_epi8(15)),
+    _mm512_and_si512(_mm512_srli_epi16::<4>(line), _mm512_set1_epi8(15))
+]);
+vnni!(VnniInt8, 8, |line| [line]);
+
+/// 256-bit registers: `R` of them for eight rows each.
+pub struct Narrow<const R: usize>;
+
+/// `[f(0), ..]`, in a form that is inlined with the features of its caller, as a closure is not.
+macro_rules! each {
+    ($r:ident, $zero:expr, |$i:ident| $value:expr) => {{
+        let mut all = [$zero; $r];
+        for $i in 0..$r {
+            all[$i] = $value;
+        }
+        all
+    }};
+}
+
+impl<const R: usize> Lanes for Narrow<R> {
+    type F = [__m256; R];
+    const ROWS: usize = 8 * R;
+
+    #[inline(always)]
+    unsafe fn f16s(from: *const f16) -> [__m256; R] {
+        // SAFETY: the caller promises the numbers.
+        unsafe { each!(R, _mm256_setzero_ps(), |i| _mm256_cvtph_ps(_mm_loadu_si128(from.add(8 * i).cast()))) }
+    }
+    #[inline(always)]
+    unsafe fn f32s(from: *const f32) -> [__m256; R] {
+        // SAFETY: the caller promises the numbers.
+        unsafe { each!(R, _mm256_setzero_ps(), |i| _mm256_loadu_ps(from.add(8 * i))) }
+    }
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> [__m256; R] {
+        // SAFETY: the caller promises the features.
+        unsafe { [_mm256_set1_ps(x); R] }
+    }
+    #[inline(always)]
+    unsafe fn mul(x: [__m256; R], y: [__m256; R]) -> [__m256; R] {
+        // SAFETY: as above.
+        unsafe { each!(R, _mm256_setzero_ps(), |i| _mm256_mul_ps(x[i], y[i])) }
+    }
+    #[inline(always)]
+    unsafe fn fma(x: [__m256; R], y: [__m256; R], z: [__m256; R]) -> [__m256; R] {
+        // SAFETY: as above.
+        unsafe { each!(R, _mm256_setzero_ps(), |i| _mm256_fmadd_ps(x[i], y[i], z[i])) }
+    }
+    #[inline(always)]
+    unsafe fn store(x: [__m256; R], to: *mut f32) {
+        // SAFETY: the caller promises room for the numbers.
+        unsafe {
+            for (i, x) in x.into_iter().enumerate() {
+                _mm256_storeu_ps(to.add(8 * i), x);
+            }
+        }
+    }
+}
+
+/// Nibbles: products of bytes added in pairs in 16 bits, where a block's sixteen products of 15 · 127 at most fit.
+pub struct Avx2Int4<const R: usize>;
+
+impl<const R: usize> Tile for Avx2Int4<R> {
+    type Lanes = Narrow<R>;
+    type Sums = [__m256i; R];
+    const LINES: usize = 4;
+    const GROUP: Group = Group::Bytes;
+
+    /// Each lane of 16 bits has its own, so that what it ends with, products with -8 .. 7, fits whatever happens on the way.
+    fn correction(sums: [i32; 2], zero: i32) -> i32 {
+        (-zero * sums[0]) & 0xffff | (-zero * sums[1]) << 16
+    }
+
+    #[inline(always)]
+    unsafe fn start(correction: i32) -> [__m256i; R] {
+        // SAFETY: the caller promises the features.
+        unsafe { [_mm256_set1_epi32(correction); R] }
+    }
+
+    #[inline(always)]
+    unsafe fn line<const N: usize>(line: *const u8, activations: *const u8, sums: &mut [[__m256i; R]; N]) {
+        // SAFETY: the caller promises the line and its activations.
+        unsafe {
+            let bytes = each!(R, _mm256_setzero_si256(), |i| _mm256_loadu_si256(line.add(32 * i).cast()));
+            let low = each!(R, _mm256_setzero_si256(), |i| _mm256_and_si256(bytes[i], _mm256_set1_epi8(15)));
+            let high = each!(R, _mm256_setzero_si256(), |i| _mm256_and_si256(_mm256_srli_epi16::<4>(bytes[i]), _mm256_set1_epi8(15)));
+            for (group, weights) in [low, high].into_iter().enumerate() {
+                for (token, sums) in sums.iter_mut().enumerate() {
+                    let four = _mm256_set1_epi32(activations.cast::<i32>().add(group * N + token).read_unaligned());
+                    for (sums, weights) in sums.iter_mut().zip(weights) {
+                        *sums = _mm256_add_epi16(*sums, _mm256_maddubs_epi16(weights, four));
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn finish(sums: [__m256i; R]) -> [__m256; R] {
+        // SAFETY: the caller promises the features.
+        unsafe { each!(R, _mm256_setzero_ps(), |i| _mm256_cvtepi32_ps(_mm256_madd_epi16(sums[i], _mm256_set1_epi16(1)))) }
+    }
+}
+
+/// Bytes: products of pairs of bytes would overflow 16 bits, so both are widened first, even and odd inputs apart.
+pub struct Avx2Int8<const R: usize>;
+
+impl<const R: usize> Tile for Avx2Int8<R> {
+    type Lanes = Narrow<R>;
+    type Sums = [__m256i; R];
+    const LINES: usize = 8;
+    const GROUP: Group = Group::Pairs;
+
+    #[inline(always)]
+    unsafe fn start(correction: i32) -> [__m256i; R] {
+        // SAFETY: the caller promises the features.
+        unsafe { [_mm256_set1_epi32(correction); R] }
+    }
+
+    #[inline(always)]
+    unsafe fn line<const N: usize>(line: *const u8, activations: *const u8, sums: &mut [[__m256i; R]; N]) {
+        // SAFETY: the caller promises the line and its activations.
+        unsafe {
+            let bytes = each!(R, _mm256_setzero_si256(), |i| _mm256_loadu_si256(line.add(32 * i).cast()));
+            let even = each!(R, _mm256_setzero_si256(), |i| _mm256_and_si256(bytes[i], _mm256_set1_epi16(255)));
+            let odd = each!(R, _mm256_setzero_si256(), |i| _mm256_srli_epi16::<8>(bytes[i]));
+            for (part, weights) in [even, odd].into_iter().enumerate() {
+                for (token, sums) in sums.iter_mut().enumerate() {
+                    let two = _mm256_set1_epi32(activations.cast::<i32>().add(2 * token + part).read_unaligned());
+                    for (sums, weights) in sums.iter_mut().zip(weights) {
+                        *sums = _mm256_add_epi32(*sums, _mm256_madd_epi16(weights, two));
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn finish(sums: [__m256i; R]) -> [__m256; R] {
+        // SAFETY: the caller promises the features.
+        unsafe { each!(R, _mm256_setzero_ps(), |i| _mm256_cvtepi32_ps(sums[i])) }
+    }
+}

@@ -1,0 +1,116 @@
+//! A matrix as a model holds it: in floats, or quantized.
+
+use burn::module::{Initializer, Module, Param, ParamId};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+
+use crate::ops;
+use crate::quant::{QuantFormat, QuantMatrix, QuantShape, tiles};
+
+/// The weight of a [`crate::Linear`] or an [`crate::Embedding`], `[out, in]` as checkpoints store it.
+#[derive(Module, Debug)]
+pub enum Weight {
+    /// f32, f16 or bf16; what is trained.
+    Dense(Param<Tensor<2>>),
+    /// Small integers with a scale for every 32 of them.
+    Quantized(QuantWeight),
+}
+
+/// A packed matrix on its device, see [`tiles`].
+#[derive(Module, Debug)]
+pub struct QuantWeight {
+    /// `[strips, blocks, lines, 16]`.
+    values: Param<Tensor<4, Int>>,
+    /// `[strips, blocks, factors, 16]`.
+    factors: Param<Tensor<4>>,
+    #[module(skip)]
+    shape: QuantShape,
+}
+
+impl Weight {
+    /// Numbers drawn from N(0, std²); made when first used.
+    pub fn normal(rows: usize, width: usize, std: f64, device: &Device) -> Self {
+        Self::Dense(Initializer::Normal { mean: 0.0, std }.init([rows, width], device))
+    }
+
+    /// `[out, in]`.
+    pub fn shape(&self) -> [usize; 2] {
+        match self {
+            Self::Dense(weight) => weight.lazy_shape().dims(),
+            Self::Quantized(weight) => [weight.shape.rows, weight.shape.width],
+        }
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Dense(weight) => weight.val().dtype().size() * weight.lazy_shape().num_elements(),
+            Self::Quantized(weight) => weight.shape.format.bytes(weight.shape.rows, weight.shape.width),
+        }
+    }
+
+    /// The format of quantized weights.
+    pub fn format(&self) -> Option<QuantFormat> {
+        match self {
+            Self::Dense(_) => None,
+            Self::Quantized(weight) => Some(weight.shape.format),
+        }
+    }
+
+    /// x · wᵀ.
+    ///
+    /// # Shapes
+    /// - `x`: `[rows, in]` in f32; `[rows, out]` out.
+    pub fn project(&self, x: Tensor<2>) -> Tensor<2> {
+        debug_assert_eq!(x.dtype(), DType::F32, "activations are f32");
+        match self {
+            Self::Dense(weight) => ops::linear(x, weight.val()),
+            Self::Quantized(weight) => ops::quant_linear(x, weight.values.val(), weight.factors.val(), weight.shape),
+        }
+    }
+
+    /// The rows of `ids`.
+    ///
+    /// # Shapes
+    /// - `ids`: `[n]`; `[n, in]` in f32 out.
+    pub fn rows(&self, ids: Tensor<1, Int>) -> Tensor<2> {
+        match self {
+            Self::Dense(weight) => {
+                let rows = weight.val().select(0, ids);
+                if rows.dtype() == DType::F32 { rows } else { rows.cast(DType::F32) }
+            }
+            Self::Quantized(weight) => ops::quant_rows(ids, weight.values.val(), weight.factors.val(), weight.shape),
+        }
+    }
+}
+
+impl QuantWeight {
+    /// Packs `matrix` and puts it on `device`.
+    pub fn new(matrix: &QuantMatrix, device: &Device) -> Self {
+        let QuantMatrix { format, rows, width, .. } = *matrix;
+        let tiles = tiles::pack(matrix);
+        let factors_dtype = if device.supports_dtype(DType::F16) { DType::F16 } else { DType::F32 };
+        let shape = QuantShape { format, rows, width };
+        let [values, factors] = shape.dims();
+        Self::from_data(
+            TensorData::new(tiles.values, values),
+            TensorData::new(tiles.factors, factors).convert_dtype(factors_dtype),
+            shape,
+            device,
+        )
+    }
+
+    /// What was packed before, as [`QuantShape::dims`] says.
+    pub fn from_data(values: TensorData, factors: TensorData, shape: QuantShape, device: &Device) -> Self {
+        let dtype = factors.dtype();
+        Self {
+            values: Param::initialized(ParamId::new(), Tensor::from_data(values, (device, DType::I32))),
+            factors: Param::initialized(ParamId::new(), Tensor::from_data(factors, (device, dtype))),
+            shape,
+        }
+    }
+
+    /// What it was before it was packed.
+    pub fn shape(&self) -> QuantShape {
+        self.shape
+    }
+}
