@@ -37,6 +37,7 @@ impl Setup {
         let show = |done: &Progress| progress.update(done.bytes, done.total_bytes);
         let options = ModelOptions {
             dtype: run.dtype.into(),
+            quantize: run.quantize.map(Into::into),
             strict: run.strict,
             progress: Some(&show),
             cancel: Some(interrupt.flag()),
@@ -99,7 +100,7 @@ fn context(asked: Option<usize>, model: &Model, ui: &Ui) -> usize {
 
 fn report_load(model: &Model, ui: &Ui) {
     let report = model.report();
-    let mut details = format!("model {}: {} parameters in {}", model.name(), report.parameters, dtype_name(report.dtype));
+    let mut details = format!("model {}: {} parameters in {}", model.name(), report.parameters, report.format());
     for change in &report.converted {
         let (from, to) = (dtype_name(change.from), dtype_name(change.to));
         details.push_str(&format!(", {} {from} -> {to}", tensors(change.tensors)));

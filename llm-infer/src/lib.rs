@@ -1,6 +1,6 @@
 //! Local inference for large language models on Burn: checkpoints in, text out.
 //!
-//! The way of a prompt: [`checkpoint`] reads a [`Model`], [`chat`] renders the conversation, [`tokenizer`] makes ids of it,
+//! The way of a prompt: [`checkpoint`] reads a [`Model`] ([`quantize`] packs it if asked), [`chat`] renders the conversation, [`tokenizer`] makes ids of it,
 //! [`session`] keeps the cache between turns ([`conversation`] its messages), [`generate`] runs prefill and decode, [`sample`] picks each token.
 
 pub mod bench;
@@ -13,6 +13,7 @@ mod error;
 pub mod generate;
 pub mod metrics;
 mod model;
+pub mod quantize;
 pub mod sample;
 pub mod session;
 pub mod stop;

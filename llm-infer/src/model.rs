@@ -10,6 +10,7 @@ use llm_model::{CausalLm, DecoderLayer, ModelConfig, RopeScaling, TransformerBlo
 use crate::chat::ChatTemplate;
 use crate::checkpoint::{self, Checkpoint, GenerationConfig, LoadReport, Progress, WeightDtype};
 use crate::device::DeviceInfo;
+use crate::quantize::Scheme;
 use crate::tokenizer::Tokenizer;
 use crate::{Error, Result, builtin};
 
@@ -19,6 +20,8 @@ pub struct ModelOptions<'a> {
     pub device: DeviceInfo,
     /// The type that weights are held in.
     pub dtype: WeightDtype,
+    /// Packs the matrices as they are read.
+    pub quantize: Option<Scheme>,
     /// Whether tensors that the model has no place for are an error.
     pub strict: bool,
     /// Called before each tensor.
@@ -30,7 +33,7 @@ pub struct ModelOptions<'a> {
 impl ModelOptions<'_> {
     /// Weights as stored where `device` has the type, extra tensors reported.
     pub fn new(device: DeviceInfo) -> Self {
-        Self { device, dtype: WeightDtype::Auto, strict: false, progress: None, cancel: None }
+        Self { device, dtype: WeightDtype::Auto, quantize: None, strict: false, progress: None, cancel: None }
     }
 }
 
@@ -50,6 +53,7 @@ struct Inner {
     device: DeviceInfo,
     report: LoadReport,
     dtype: WeightDtype,
+    scheme: Option<Scheme>,
     load_s: f64,
 }
 
@@ -75,6 +79,7 @@ impl Model {
         let load = checkpoint::LoadOptions {
             device: options.device.device.clone(),
             dtype: options.dtype,
+            quantize: options.quantize,
             strict: options.strict,
             progress: options.progress,
             cancel: options.cancel,
@@ -89,6 +94,7 @@ impl Model {
             device: options.device.clone(),
             report,
             dtype: options.dtype,
+            scheme: options.quantize,
             load_s: start.elapsed().as_secs_f64(),
             config,
         };
@@ -139,6 +145,11 @@ impl Model {
     /// What was loaded, converted and left over.
     pub fn report(&self) -> &LoadReport {
         &self.inner.report
+    }
+
+    /// How the matrices are packed.
+    pub fn scheme(&self) -> Option<Scheme> {
+        self.inner.scheme
     }
 
     /// Seconds that loading took.

@@ -92,6 +92,9 @@ pub struct BenchArgs {
     /// Tokens that are in the cache already
     #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "0,1024", value_parser = depth)]
     pub depth: Vec<usize>,
+    /// Sequences at once
+    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "1", value_parser = positive)]
+    pub batch: Vec<usize>,
     /// Runs of each measurement, after one that warms up
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "3", value_parser = positive)]
     pub runs: usize,

@@ -2,6 +2,7 @@
 
 use clap::{ArgAction, Args, ValueEnum};
 use llm_infer::checkpoint::WeightDtype;
+use llm_infer::quantize::Scheme;
 
 use super::parse::{count, id_and_bias, number, positive, seed, tokens, top_k};
 
@@ -25,6 +26,9 @@ pub struct RunArgs {
     /// Type of the weights in memory; auto is as stored where the device has it
     #[arg(long, value_enum, default_value_t = Dtype::Auto, hide_default_value = true, value_name = "TYPE")]
     pub dtype: Dtype,
+    /// Pack the weights while they are read: 8 bits, or 4 with embedding and head at 8
+    #[arg(long, value_enum, value_name = "SCHEME")]
+    pub quantize: Option<Quantize>,
     /// Type of keys and values [default: f16, f32 on ndarray and with --dtype f32]
     #[arg(long, value_enum, value_name = "TYPE")]
     pub kv: Option<KvType>,
@@ -94,6 +98,22 @@ impl From<Dtype> for WeightDtype {
             Dtype::F32 => Self::F32,
             Dtype::F16 => Self::F16,
             Dtype::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+/// `--quantize`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Quantize {
+    Int8,
+    Int4,
+}
+
+impl From<Quantize> for Scheme {
+    fn from(quantize: Quantize) -> Self {
+        match quantize {
+            Quantize::Int8 => Self::INT8,
+            Quantize::Int4 => Self::INT4,
         }
     }
 }

@@ -29,6 +29,8 @@ pub struct BenchOptions {
     pub decode: Vec<usize>,
     /// Tokens in the cache beforehand.
     pub depth: Vec<usize>,
+    /// Sequences at once.
+    pub batch: Vec<usize>,
     /// Measured runs of each, at least 1.
     pub runs: usize,
     /// The type of keys and values.
@@ -54,10 +56,12 @@ pub struct Case {
     pub tokens: usize,
     /// Behind how many.
     pub depth: usize,
+    /// In how many sequences at once.
+    pub batch: usize,
 }
 
 impl Case {
-    /// Positions that it fills in all.
+    /// Positions that it fills in each sequence.
     pub fn length(&self) -> usize {
         self.depth.saturating_add(self.tokens)
     }
@@ -110,13 +114,17 @@ pub struct Row {
 }
 
 impl BenchOptions {
-    /// The measurements in order: prefill by length, then decode by number, each at every depth.
+    /// The measurements in order: prefill by length, then decode by number, each at every depth and in every batch.
     pub fn cases(&self) -> Vec<Case> {
-        let all = |test, tokens: &[usize]| {
-            let pairs = tokens.iter().flat_map(|tokens| self.depth.iter().map(|depth| (*tokens, *depth)));
-            pairs.map(|(tokens, depth)| Case { test, tokens, depth }).collect::<Vec<_>>()
-        };
-        [all(Test::Prefill, &self.prefill), all(Test::Decode, &self.decode)].concat()
+        let mut cases = Vec::new();
+        for (test, counts) in [(Test::Prefill, &self.prefill), (Test::Decode, &self.decode)] {
+            for &tokens in counts {
+                for &depth in &self.depth {
+                    cases.extend(self.batch.iter().map(|&batch| Case { test, tokens, depth, batch }));
+                }
+            }
+        }
+        cases
     }
 }
 
@@ -130,18 +138,18 @@ pub fn measure(subject: &Subject, case: Case, options: &BenchOptions, read_bytes
     if length > context {
         return Err(Error::request("--depth", format!("{length} tokens in all"), format!("at most the context of {context}")));
     }
-    let mut cache = KvCache::new(subject.config(), 1, length, options.kv_dtype, &subject.device().device);
+    let mut cache = KvCache::new(subject.config(), case.batch, length, options.kv_dtype, &subject.device().device);
     prefill(subject, &mut cache, case.depth, cancel)?;
     let mut speeds = Vec::with_capacity(options.runs);
     for run in 0..=options.runs.max(1) {
-        cache.truncate(0, case.depth);
+        (0..case.batch).for_each(|row| cache.truncate(row, case.depth));
         let start = Instant::now();
         match case.test {
             Test::Prefill => prefill(subject, &mut cache, case.tokens, cancel)?,
             Test::Decode => decode(subject, &mut cache, case.tokens, cancel)?,
         }
         if run > 0 {
-            speeds.push(case.tokens as f64 / start.elapsed().as_secs_f64());
+            speeds.push((case.batch * case.tokens) as f64 / start.elapsed().as_secs_f64());
         }
     }
     Ok(row(subject, case, options, &mut speeds, read_bytes_per_second))
@@ -150,20 +158,23 @@ pub fn measure(subject: &Subject, case: Case, options: &BenchOptions, read_bytes
 fn row(subject: &Subject, case: Case, options: &BenchOptions, speeds: &mut [f64], read_bytes_per_second: f64) -> Row {
     let tokens_per_second = spread(speeds);
     let bytes_per_token = match case.test {
-        Test::Decode => (subject.read_bytes() + kv_bytes(subject.config(), options.kv_dtype, case.depth + case.tokens / 2)) as f64,
-        Test::Prefill => subject.read_bytes() as f64 / case.tokens as f64,
+        Test::Decode => {
+            let kv = kv_bytes(subject.config(), options.kv_dtype, case.depth + case.tokens / 2);
+            subject.read_bytes() as f64 / case.batch as f64 + kv as f64
+        }
+        Test::Prefill => subject.read_bytes() as f64 / (case.batch * case.tokens) as f64,
     };
     let limit = (case.test == Test::Decode).then(|| read_bytes_per_second / bytes_per_token);
     Row {
         model: subject.name().to_owned(),
-        format: subject.format(),
+        format: subject.format().to_owned(),
         bits_per_weight: subject.bits_per_weight(),
         device: subject.device().name.clone(),
         threads: ops::threads::count(),
         test: case.test,
         tokens: case.tokens,
         depth: case.depth,
-        batch: 1,
+        batch: case.batch,
         tokens_per_second,
         runs: speeds.len(),
         bytes_per_token,
@@ -173,7 +184,7 @@ fn row(subject: &Subject, case: Case, options: &BenchOptions, speeds: &mut [f64]
     }
 }
 
-/// Fills the cache with `count` tokens as a prompt would, and waits for the last logits.
+/// Fills the cache with `count` tokens in each sequence as a prompt would, and waits for the last logits.
 fn prefill(subject: &Subject, cache: &mut KvCache, count: usize, cancel: &AtomicBool) -> Result<()> {
     let vocabulary = subject.config().vocab_size;
     // Ids all over the vocabulary, the same ones in every run.
@@ -181,22 +192,23 @@ fn prefill(subject: &Subject, cache: &mut KvCache, count: usize, cancel: &Atomic
     let whole = count.saturating_sub(1) / PREFILL_CHUNK * PREFILL_CHUNK;
     for part in ids[..whole].chunks(PREFILL_CHUNK) {
         require_running(cancel)?;
-        let length = cache.lengths()[0] + part.len();
-        subject.lm().fill(on_device(part, &subject.device().device), &[length], cache);
+        let lengths: Vec<usize> = cache.lengths().iter().map(|length| length + part.len()).collect();
+        let batch = lengths.len();
+        subject.lm().fill(on_device(part.repeat(batch), batch, &subject.device().device), &lengths, cache);
     }
     if count > 0 {
-        forward(subject, cache, &ids[whole..], cancel)?;
+        forward(subject, cache, ids[whole..].repeat(cache.lengths().len()), cancel)?;
     }
     Ok(())
 }
 
-/// Decodes `count` tokens, each the likeliest after the one before.
+/// Decodes `count` tokens of each sequence, each the likeliest after the one before.
 fn decode(subject: &Subject, cache: &mut KvCache, count: usize, cancel: &AtomicBool) -> Result<()> {
-    let mut token = 0;
+    let mut tokens = vec![0; cache.lengths().len()];
     for _ in 0..count {
-        let logits = forward(subject, cache, &[token], cancel)?;
-        let largest = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-        token = largest.map_or(0, |(id, _)| id as i32);
+        let logits = forward(subject, cache, tokens, cancel)?;
+        let largest = |logits: &[f32]| logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(id, _)| id as i32);
+        tokens = logits.chunks(subject.config().vocab_size).map(largest).collect();
     }
     Ok(())
 }
@@ -205,17 +217,19 @@ fn require_running(cancel: &AtomicBool) -> Result<()> {
     if cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
 }
 
-/// The logits behind `ids`.
-fn forward(subject: &Subject, cache: &mut KvCache, ids: &[i32], cancel: &AtomicBool) -> Result<Vec<f32>> {
+/// The logits behind `ids`, as many for each sequence of the cache.
+fn forward(subject: &Subject, cache: &mut KvCache, ids: Vec<i32>, cancel: &AtomicBool) -> Result<Vec<f32>> {
     require_running(cancel)?;
-    let length = cache.lengths()[0] + ids.len();
-    let tokens = on_device(ids, &subject.device().device);
-    let logits = subject.lm().forward_step(tokens, &[length], &LogitsAt::Last, Some(cache));
+    let batch = cache.lengths().len();
+    let lengths: Vec<usize> = cache.lengths().iter().map(|length| length + ids.len() / batch).collect();
+    let tokens = on_device(ids, batch, &subject.device().device);
+    let logits = subject.lm().forward_step(tokens, &lengths, &LogitsAt::Last, Some(cache));
     logits.into_data().try_into_vec::<f32>().map_err(|error| Error::Logits { got: format!("{error:?}") })
 }
 
-fn on_device(ids: &[i32], device: &Device) -> Tensor<2, Int> {
-    Tensor::from_data(TensorData::new(ids.to_vec(), [1, ids.len()]), device)
+fn on_device(ids: Vec<i32>, batch: usize, device: &Device) -> Tensor<2, Int> {
+    let length = ids.len() / batch;
+    Tensor::from_data(TensorData::new(ids, [batch, length]), device)
 }
 
 /// Bytes of keys and values that a token behind `depth` others reads: all, or those in the window of each layer.

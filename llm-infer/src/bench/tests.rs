@@ -16,7 +16,7 @@ fn tiny() -> ModelConfig {
 }
 
 fn options() -> BenchOptions {
-    BenchOptions { prefill: vec![5], decode: vec![3], depth: vec![0, 20], runs: 2, kv_dtype: DType::F32 }
+    BenchOptions { prefill: vec![5], decode: vec![3], depth: vec![0, 20], batch: vec![1], runs: 2, kv_dtype: DType::F32 }
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn a_window_bounds_the_keys_that_are_read() {
 #[test]
 fn rows_are_complete() {
     let device = device::open(DeviceChoice::Flex).expect("cpu");
-    let subject = Subject::random("tiny", &tiny(), device, WeightDtype::F32).expect("subject");
+    let subject = Subject::random("tiny", &tiny(), device, WeightDtype::F32, None).expect("subject");
     let options = options();
     let cancel = AtomicBool::new(false);
     let rows: Vec<Row> = options.cases().into_iter().map(|case| measure(&subject, case, &options, 1e9, &cancel).expect("row")).collect();
@@ -52,9 +52,9 @@ fn rows_are_complete() {
 #[test]
 fn what_does_not_fit_and_what_is_cancelled_is_refused() {
     let device = device::open(DeviceChoice::Flex).expect("cpu");
-    let subject = Subject::random("tiny", &tiny(), device, WeightDtype::F32).expect("subject");
-    let case = Case { test: Test::Decode, tokens: 60, depth: 20 };
+    let subject = Subject::random("tiny", &tiny(), device, WeightDtype::F32, None).expect("subject");
+    let case = Case { test: Test::Decode, tokens: 60, depth: 20, batch: 1 };
     assert!(measure(&subject, case, &options(), 1e9, &AtomicBool::new(false)).is_err());
-    let case = Case { test: Test::Decode, tokens: 3, depth: 0 };
+    let case = Case { test: Test::Decode, tokens: 3, depth: 0, batch: 1 };
     assert!(matches!(measure(&subject, case, &options(), 1e9, &AtomicBool::new(true)), Err(Error::Cancelled)));
 }

@@ -9,20 +9,26 @@ use std::time::Instant;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use llm_model::quant::{BLOCK, QuantFormat, QuantShape};
+use llm_model::{QuantWeight, Weight};
 
-use super::convert::convert;
+use super::convert::{convert, require_finite};
 use super::module::{ModulePath, Parameter, parameters};
 use super::options::{LoadOptions, Progress, WeightDtype, require_uncancelled};
 use super::report::{LoadReport, Mismatch};
 use super::source::{TensorInfo, WeightSource};
+use crate::quantize::{pack, rtn};
 use crate::{Error, Result};
 
 /// Uploads wait for the device after this many bytes, so that its queue never holds the model a second time.
 const SYNC_BYTES: usize = 64 << 20;
 
 /// Replaces every parameter of `module` by the tensor that `name_of` its path names; `path` is named in messages.
+///
+/// `weights_of` lists the matrices of a module that are quantized if `options` ask for it.
 pub(super) fn fill<M: Module>(
-    module: M,
+    mut module: M,
+    weights_of: impl for<'m> Fn(&'m mut M) -> Vec<(String, &'m mut Weight)>,
     source: &dyn WeightSource,
     path: &Path,
     name_of: &dyn Fn(&str) -> String,
@@ -38,6 +44,7 @@ pub(super) fn fill<M: Module>(
         bytes_read: 0,
         bytes: 0,
         dtype,
+        quantized: Vec::new(),
         converted: Vec::new(),
         unexpected: plan.unexpected,
         ignored: plan.ignored,
@@ -46,6 +53,11 @@ pub(super) fn fill<M: Module>(
     let total_bytes = plan.wanted.values().map(|info| info.bytes).sum();
     let path = ModulePath::default();
     let mut loader = Loader { source, wanted: plan.wanted, total_bytes, unsynced: 0, options, path, report, failure: None };
+    if let Some(scheme) = options.quantize {
+        for (path, weight) in weights_of(&mut module) {
+            loader.quantize(&path, weight, scheme.format_of(&path))?;
+        }
+    }
     let module = module.map(&mut loader);
     if let Some(error) = loader.failure {
         return Err(error);
@@ -172,12 +184,32 @@ impl<'a> Loader<'a> {
             self.unsynced = 0;
         }
         self.report.count(info.elements(), info.dtype, target);
+        self.tell(info);
+        Ok(data)
+    }
+
+    /// Reads the matrix at `path` and packs it; only the packed one goes to the device.
+    fn quantize(&mut self, path: &str, weight: &mut Weight, format: QuantFormat) -> Result<()> {
+        let Some(info) = self.wanted.remove(path) else { return Ok(()) };
+        require_uncancelled(self.options.cancel)?;
+        let data = self.source.read(&info.name)?;
+        require_finite(&data, info)?;
+        let shape = weight.shape();
+        let [values, factors] = pack(&data, format, |weights, values| rtn::round(format, weights, &[1.0; BLOCK], values));
+        drop(data);
+        let shape_of = QuantShape { format, rows: shape[0], width: shape[1] };
+        *weight = Weight::Quantized(QuantWeight::from_data(values, factors, shape_of, &self.options.device));
+        self.report.count_packed(shape, info.dtype, format);
+        self.tell(info);
+        Ok(())
+    }
+
+    fn tell(&self, info: &TensorInfo) {
         if let Some(progress) = self.options.progress {
             let LoadReport { tensors, bytes_read, .. } = self.report;
             let total_tensors = tensors + self.wanted.len();
             progress(&Progress { tensor: &info.name, tensors, total_tensors, bytes: bytes_read, total_bytes: self.total_bytes });
         }
-        Ok(data)
     }
 }
 

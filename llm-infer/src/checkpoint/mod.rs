@@ -142,7 +142,15 @@ impl Checkpoint {
     pub fn load<L: DecoderLayer>(&self, options: &LoadOptions) -> Result<(Transformer<L>, LoadReport)> {
         let config = self.model_config()?;
         let model = config.init_with::<L>(&options.device);
-        load::fill(model, &*self.source, &self.path, &arch::tensor_name, &|name| is_no_weight(name, &config), options)
+        load::fill(
+            model,
+            Transformer::weights_mut,
+            &*self.source,
+            &self.path,
+            &arch::tensor_name,
+            &|name| is_no_weight(name, &config),
+            options,
+        )
     }
 
     /// Checks that the tensors are those of the architecture, by name and shape; none is read.

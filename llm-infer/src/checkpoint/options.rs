@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
 
+use crate::quantize::Scheme;
 use crate::{Error, Result};
 
 /// How to load a checkpoint.
@@ -15,6 +16,8 @@ pub struct LoadOptions<'a> {
     pub device: Device,
     /// The dtype of the matrices; vectors (norms, biases) are always f32.
     pub dtype: WeightDtype,
+    /// Packs the matrices as they are read.
+    pub quantize: Option<Scheme>,
     /// Whether tensors that the model has no place for are an error.
     pub strict: bool,
     /// Called after each tensor.
@@ -26,7 +29,7 @@ pub struct LoadOptions<'a> {
 impl LoadOptions<'_> {
     /// Weights on `device` as they are stored; unexpected tensors are reported only.
     pub fn new(device: &Device) -> Self {
-        Self { device: device.clone(), dtype: WeightDtype::Auto, strict: false, progress: None, cancel: None }
+        Self { device: device.clone(), dtype: WeightDtype::Auto, quantize: None, strict: false, progress: None, cancel: None }
     }
 }
 

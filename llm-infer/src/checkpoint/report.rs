@@ -3,6 +3,7 @@
 use std::fmt;
 
 use burn::tensor::DType;
+use llm_model::quant::QuantFormat;
 
 /// How many names a message lists before it only counts.
 const LISTED: usize = 10;
@@ -18,8 +19,10 @@ pub struct LoadReport {
     pub bytes_read: u64,
     /// The bytes that the weights take in memory.
     pub bytes: u64,
-    /// The dtype of the matrices; vectors (norms, biases) are always f32.
+    /// The dtype of the matrices that are not quantized; vectors (norms, biases) are always f32.
     pub dtype: DType,
+    /// The format of the quantized matrices, and how many there are of each.
+    pub quantized: Vec<(QuantFormat, usize)>,
     /// The conversions, from stored to loaded dtype.
     pub converted: Vec<Conversion>,
     /// Tensors in the files that the model has no place for.
@@ -42,6 +45,24 @@ pub struct Conversion {
 }
 
 impl LoadReport {
+    /// The type of most matrices: `int4`, `bf16`.
+    pub fn format(&self) -> String {
+        let most = self.quantized.iter().max_by_key(|(_, count)| *count);
+        most.map_or_else(|| format!("{:?}", self.dtype).to_lowercase(), |(format, _)| format.to_string())
+    }
+
+    /// Counts one matrix `[rows, width]` of dtype `from` that was packed as `format`.
+    pub(super) fn count_packed(&mut self, [rows, width]: [usize; 2], from: DType, format: QuantFormat) {
+        self.tensors += 1;
+        self.parameters += rows * width;
+        self.bytes_read += (rows * width * from.size()) as u64;
+        self.bytes += format.bytes(rows, width) as u64;
+        match self.quantized.iter_mut().find(|(known, _)| *known == format) {
+            Some((_, count)) => *count += 1,
+            None => self.quantized.push((format, 1)),
+        }
+    }
+
     /// Counts one tensor of dtype `from` that was loaded as `to`.
     pub(super) fn count(&mut self, elements: usize, from: DType, to: DType) {
         self.tensors += 1;

@@ -68,7 +68,7 @@ fn shaped_by(args: &GenerateArgs, setup: &Setup) -> anyhow::Result<Value> {
     Ok(json!([
         identity::of(&models::resolve(&args.model)?)?,
         model.device().name,
-        settings::dtype_name(model.report().dtype),
+        model.report().format(),
         settings::dtype_name(setup.kv_dtype),
         setup.context,
         args.chat,

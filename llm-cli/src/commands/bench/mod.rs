@@ -15,8 +15,14 @@ use crate::ui::{Failure, Ui, Unit};
 pub fn run(args: &BenchArgs, environment: &Environment, out: &mut dyn Write) -> anyhow::Result<()> {
     let Environment { common, ui, interrupt } = *environment;
     let (subject, kv_dtype) = subject(args, environment)?;
-    let options =
-        BenchOptions { prefill: args.prefill.clone(), decode: args.decode.clone(), depth: args.depth.clone(), runs: args.runs, kv_dtype };
+    let options = BenchOptions {
+        prefill: args.prefill.clone(),
+        decode: args.decode.clone(),
+        depth: args.depth.clone(),
+        batch: args.batch.clone(),
+        runs: args.runs,
+        kv_dtype,
+    };
     let cases = fitting(&options, &subject, args, ui)?;
     let bar = ui.progress("measuring", Unit::Count);
     let total = 1 + cases.len() as u64;
@@ -50,7 +56,7 @@ fn subject(args: &BenchArgs, environment: &Environment) -> anyhow::Result<(Subje
     let kv = args.run.kv.map(|kv| settings::kv_dtype(kv, &device)).transpose()?;
     let kv = kv.unwrap_or_else(|| Model::default_kv_dtype(&device, args.run.dtype.into()));
     ui.notice(&format!("making random weights in the shape of {name}"));
-    Ok((Subject::random(&name, &config, device, args.run.dtype.into())?, kv))
+    Ok((Subject::random(&name, &config, device, args.run.dtype.into(), args.run.quantize.map(Into::into))?, kv))
 }
 
 /// The measurements that the context has room for.
@@ -85,14 +91,14 @@ fn heading(subject: &Subject, bandwidth: f64, out: &mut dyn Write) -> std::io::R
     let (name, format, bits) = (subject.name(), subject.format(), subject.bits_per_weight());
     writeln!(out, "{name}, {format} ({bits:.1} bits per weight), on {} with {threads} threads", subject.device().name)?;
     writeln!(out, "memory reads {:.1} GB/s, a token {:.1} MB of weights\n", bandwidth / 1e9, subject.read_bytes() as f64 / 1e6)?;
-    writeln!(out, "{:<14} {:>6} {:>10} {:>21} {:>10} {:>7}", "test", "depth", "tok/s", "min .. max", "limit", "share")
+    writeln!(out, "{:<14} {:>6} {:>6} {:>10} {:>21} {:>10} {:>7}", "test", "depth", "batch", "tok/s", "min .. max", "limit", "share")
 }
 
 fn line(row: &Row, out: &mut dyn Write) -> anyhow::Result<()> {
-    let test = label(Case { test: row.test, tokens: row.tokens, depth: row.depth });
+    let test = label(Case { test: row.test, tokens: row.tokens, depth: row.depth, batch: row.batch });
     let speed = &row.tokens_per_second;
     let range = format!("{:.1} .. {:.1}", speed.min, speed.max);
     let limit = row.limit_tokens_per_second.map_or_else(|| "-".to_owned(), |limit| format!("{limit:.1}"));
     let share = row.share_of_limit.map_or_else(|| "-".to_owned(), |share| format!("{:.0} %", 100.0 * share));
-    Ok(writeln!(out, "{test:<14} {:>6} {:>10.1} {range:>21} {limit:>10} {share:>7}", row.depth, speed.median)?)
+    Ok(writeln!(out, "{test:<14} {:>6} {:>6} {:>10.1} {range:>21} {limit:>10} {share:>7}", row.depth, row.batch, speed.median)?)
 }

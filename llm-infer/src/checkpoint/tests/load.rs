@@ -9,7 +9,7 @@ use crate::checkpoint::load::fill;
 
 fn fill_little(source: &dyn WeightSource, options: &LoadOptions) -> Result<(Little, LoadReport)> {
     let ignored = |name: &str| name.ends_with("inv_freq");
-    fill(Little::new(false, &options.device), source, Path::new("m"), &hf_name, &ignored, options)
+    fill(Little::new(false, &options.device), |_| Vec::new(), source, Path::new("m"), &hf_name, &ignored, options)
 }
 
 fn source_of(tensors: &[(&str, &[usize], &[f32])]) -> Safetensors {

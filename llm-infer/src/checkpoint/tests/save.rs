@@ -29,7 +29,7 @@ fn a_saved_module_loads_again() {
 
     let source = Safetensors::open(target.join("model.safetensors")).unwrap();
     let options = LoadOptions { strict: true, ..LoadOptions::new(&device) };
-    let (loaded, _) = fill(Little::new(false, &device), &source, &target, &hf_name, &|_| false, &options).unwrap();
+    let (loaded, _) = fill(Little::new(false, &device), |_| Vec::new(), &source, &target, &hf_name, &|_| false, &options).unwrap();
     assert_eq!(loaded.matrix(1).into_data(), module.matrix(1).into_data());
     assert_eq!(loaded.norm.weight.val().into_data(), module.norm.weight.val().into_data());
 }
