@@ -5,13 +5,14 @@
 //! it nor on the number of threads.
 #![allow(unsafe_code)]
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use burn::backend::{TensorMetadata, tensor::FloatTensor};
 use burn::tensor::Shape;
 
 use super::AttentionOptions;
-use crate::ops::simd::{Floats, exp, exp_sum, scores, weighted_sum};
+use crate::ops::simd::{Floats, Target, combine, exp, exp_sum, products};
 use crate::ops::slices::{CpuBackend, trace};
 use crate::ops::threads;
 
@@ -21,6 +22,8 @@ const CHUNK: usize = 256;
 const POSITIONS: usize = 16;
 /// From this many queries on, a chunk in half precision is widened once for all.
 const MANY: usize = 6;
+/// Positions whose values are added up together.
+const TOGETHER: usize = 4;
 
 /// The sizes that one call works with.
 pub(super) struct Sizes {
@@ -186,26 +189,56 @@ impl Attention<'_> {
         }
         let base = (piece.batch * self.sizes.kv_heads + piece.kv_head) * self.sizes.capacity;
         let [mut k, mut v] = [self.k, self.v].map(|all| all.range((base + chunk.start) * dim, chunk.len() * dim));
-        let Scratch { query, scores: all, values, wide: [wide_k, wide_v] } = scratch;
-        if piece.positions * self.sizes.group() >= MANY {
+        let Scratch { queries, scores, values, wide: [wide_k, wide_v] } = scratch;
+        queries.clear();
+        let scale = self.options.scale as f32;
+        self.queries(piece).for_each(|row| queries.extend(self.q[row * dim..][..dim].iter().map(|x| x * scale)));
+        let (count, length) = (queries.len() / dim, chunk.len());
+        if count >= MANY {
             (k, v) = (Floats::F32(k.widened(wide_k)), Floats::F32(v.widened(wide_v)));
         }
-        values.resize(dim, 0.0);
-        for (index, row) in self.queries(piece).enumerate() {
-            let position = first + index / self.sizes.group();
-            let keys = begin(position).max(chunk.start)..(position + 1).min(chunk.end);
-            if keys.is_empty() {
+        scores.resize(count * length, 0.0);
+        products(queries, dim, k, &mut Target::rows(scores, length));
+        values.clear();
+        values.resize(count * dim, 0.0);
+
+        // Queries of one position see the same keys; those that four positions have in common are added up for all of them.
+        let group = self.sizes.group();
+        let seen_by = |position: usize| {
+            let keys = begin(first + position).max(chunk.start)..(first + position + 1).min(chunk.end);
+            keys.start.saturating_sub(chunk.start)..keys.end.max(chunk.start) - chunk.start
+        };
+        let mut sums = vec![Seen::NOTHING; count];
+        for (index, scores) in scores.chunks_exact_mut(length).enumerate() {
+            let keys = seen_by(index / group);
+            if !keys.is_empty() {
+                let (max, sum) = exp_sum(&mut scores[keys]);
+                sums[index] = Seen { max, sum };
+            }
+        }
+        let mut add = |positions: Range<usize>, keys: Range<usize>| {
+            if !keys.is_empty() {
+                let queries = positions.start * group..positions.end * group;
+                let weights = &scores[queries.start * length + keys.start..];
+                let v = v.range(keys.start * dim, keys.len() * dim);
+                combine(&mut values[queries.start * dim..queries.end * dim], dim, weights, length, v);
+            }
+        };
+        for from in (0..piece.positions).step_by(TOGETHER) {
+            let positions = from..(from + TOGETHER).min(piece.positions);
+            let common = seen_by(positions.end - 1).start..seen_by(from).end;
+            if common.is_empty() {
+                positions.for_each(|position| add(position..position + 1, seen_by(position)));
                 continue;
             }
-            let [k, v] = [k, v].map(|all| all.range((keys.start - chunk.start) * dim, keys.len() * dim));
-            query.clear();
-            query.extend(self.q[row * dim..][..dim].iter().map(|x| x * self.options.scale as f32));
-            all.resize(keys.len(), 0.0);
-            scores(query, k, all);
-            let (max, sum) = exp_sum(all);
-            values.fill(0.0);
-            weighted_sum(values, all, v);
-            found(index, row, Seen { max, sum }, values);
+            positions.clone().for_each(|position| add(position..position + 1, seen_by(position).start..common.start));
+            add(positions.clone(), common.clone());
+            positions.for_each(|position| add(position..position + 1, common.end..seen_by(position).end));
+        }
+        for ((index, row), values) in self.queries(piece).enumerate().zip(values.chunks_exact(dim)) {
+            if sums[index].sum > 0.0 {
+                found(index, row, sums[index], values);
+            }
         }
     }
 }
@@ -213,7 +246,7 @@ impl Attention<'_> {
 /// Memory of one piece of work.
 #[derive(Default)]
 struct Scratch {
-    query: Vec<f32>,
+    queries: Vec<f32>,
     scores: Vec<f32>,
     values: Vec<f32>,
     /// Keys and values of a chunk in f32.

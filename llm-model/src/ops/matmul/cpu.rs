@@ -66,7 +66,7 @@ impl<'a> Target<'a> {
 }
 
 /// Runs `work(from, count, target)` on all threads for blocks of `block` columns of `out`, whose rows have `width` numbers.
-pub fn in_columns(out: &mut [f32], width: usize, block: usize, work: impl Fn(usize, usize, Target) + Sync) {
+fn in_columns(out: &mut [f32], width: usize, block: usize, work: impl Fn(usize, usize, Target) + Sync) {
     let (start, height) = (AtomicPtr::new(out.as_mut_ptr()), out.len() / width);
     threads::for_each(width.div_ceil(block), |index| {
         let from = index * block;

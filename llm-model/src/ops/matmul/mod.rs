@@ -2,4 +2,4 @@
 
 mod cpu;
 
-pub use cpu::{Matrix, Target, in_columns, multiply, product};
+pub use cpu::{Matrix, Target, multiply, product};

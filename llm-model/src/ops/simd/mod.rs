@@ -1,15 +1,22 @@
-//! Vector kernels on slices for x86-64 with AVX-512 or AVX2, chosen at run time, and a scalar form for the rest.
+//! Vector kernels on slices for x86-64 with AVX-512 or AVX2 and for ARM with NEON, chosen at run time, and a plain form for the rest.
 //!
 //! Each kernel adds up in an order that depends on the lengths alone, so that a result does not depend on what is computed beside
-//! it. Together with the compute pool this is where the CPU backends have their `unsafe` code; what calls it is safe.
+//! it: [`products`] and [`combine`] on floats, written once on the registers of [`vector`], and [`tiles`] on quantized weights. Together with the compute pool this is where the CPU backends have their `unsafe` code; what calls it is safe.
 #![allow(unsafe_code)]
 
-mod attend;
+mod combine;
 mod dot;
+mod products;
+mod softmax;
+#[cfg(test)]
+mod tests;
 pub mod tiles;
+mod vector;
 
-pub use attend::{exp, exp_sum, scores, weighted_sum};
-pub use dot::{dot, dot_floats};
+pub use combine::combine;
+pub use dot::dot;
+pub use products::{Target, products};
+pub use softmax::{exp, exp_sum};
 
 use half::{bf16, f16};
 
@@ -70,6 +77,7 @@ impl<'a> Floats<'a> {
 pub enum Level {
     Avx512,
     Avx2,
+    Neon,
     Scalar,
 }
 
@@ -89,11 +97,15 @@ pub fn level() -> Level {
             return Level::Avx2;
         }
     }
-    Level::Scalar
+    if cfg!(target_arch = "aarch64") { Level::Neon } else { Level::Scalar }
 }
 
 /// The levels that this machine has, for tests.
 #[cfg(test)]
 pub fn levels() -> Vec<Level> {
-    [Level::Avx512, Level::Avx2, Level::Scalar].into_iter().skip_while(|found| *found != level()).collect()
+    [Level::Avx512, Level::Avx2, Level::Neon, Level::Scalar]
+        .into_iter()
+        .skip_while(|found| *found != level())
+        .filter(|found| *found != Level::Neon || cfg!(target_arch = "aarch64"))
+        .collect()
 }
