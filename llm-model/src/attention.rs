@@ -51,9 +51,10 @@ impl Attention {
     /// - `x`: `[batch, seq, hidden]`; the same out.
     pub fn forward(&self, x: Tensor<3>, step: &Step, cache: Option<&mut LayerCache>) -> Tensor<3> {
         let [batch, seq, _] = x.dims();
-        let q = self.heads(self.q_proj.forward(x.clone()), &self.q_norm); // [b, s, heads, d]
-        let k = self.heads(self.k_proj.forward(x.clone()), &self.k_norm); // [b, s, kv, d]
-        let v = self.heads(self.v_proj.forward(x), &None);
+        let [q, k, v] = Linear::forward_three([&self.q_proj, &self.k_proj, &self.v_proj], x);
+        let q = self.heads(q, &self.q_norm); // [b, s, heads, d]
+        let k = self.heads(k, &self.k_norm); // [b, s, kv, d]
+        let v = self.heads(v, &None);
         let q = ops::rope(q, step.cos.clone(), step.sin.clone());
         let k = ops::rope(k, step.cos.clone(), step.sin.clone());
         let (k, v) = match cache {

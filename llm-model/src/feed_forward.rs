@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use crate::{Activation, LayerConfig, Linear, ops};
+use crate::{Activation, LayerConfig, Linear};
 
 /// y = down(act(gate(x)) · up(x)) (Shazeer, GLU Variants Improve Transformer).
 #[derive(Module, Debug)]
@@ -34,8 +34,6 @@ impl FeedForward {
     /// # Shapes
     /// - `x`: `[batch, seq, hidden]`; the same out.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let gate = self.gate_proj.forward(x.clone());
-        let up = self.up_proj.forward(x);
-        self.down_proj.forward(ops::gated(gate, up, self.activation))
+        self.down_proj.forward(Linear::forward_gated(&self.gate_proj, &self.up_proj, self.activation, x))
     }
 }

@@ -3,7 +3,7 @@
 use burn::module::{Initializer, Module, Param};
 use burn::tensor::{Device, Tensor};
 
-use crate::Weight;
+use crate::{Activation, Weight, ops};
 
 /// An affine map.
 #[derive(Module, Debug)]
@@ -24,7 +24,35 @@ impl Linear {
     /// - `x`: `[batch, seq, in]`; `[batch, seq, out]` out.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, seq, inputs] = x.dims();
-        let y = self.weight.project(x.reshape([batch * seq, inputs]));
+        self.finish(self.weight.project(x.reshape([batch * seq, inputs])), [batch, seq])
+    }
+
+    /// Three maps of the same `x`, which read it once.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, seq, in]`; `[batch, seq, out]` out for each.
+    pub fn forward_three(all: [&Self; 3], x: Tensor<3>) -> [Tensor<3>; 3] {
+        let [batch, seq, inputs] = x.dims();
+        let [a, b, c] = ops::linear_three(x.reshape([batch * seq, inputs]), all.map(|linear| linear.weight.tensor()));
+        [all[0].finish(a, [batch, seq]), all[1].finish(b, [batch, seq]), all[2].finish(c, [batch, seq])]
+    }
+
+    /// act(gate(x)) · up(x).
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, seq, in]`; `[batch, seq, out]` out.
+    pub fn forward_gated(gate: &Self, up: &Self, activation: Activation, x: Tensor<3>) -> Tensor<3> {
+        let [batch, seq, inputs] = x.dims();
+        if gate.bias.is_some() || up.bias.is_some() {
+            return ops::gated(gate.forward(x.clone()), up.forward(x), activation);
+        }
+        let y = ops::gated_linear(x.reshape([batch * seq, inputs]), gate.weight.tensor(), up.weight.tensor(), activation);
+        let outputs = y.dims()[1];
+        y.reshape([batch, seq, outputs])
+    }
+
+    /// `[batch · seq, out]` with the bias as `[batch, seq, out]`.
+    fn finish(&self, y: Tensor<2>, [batch, seq]: [usize; 2]) -> Tensor<3> {
         let y = match &self.bias {
             Some(bias) => y + bias.val().unsqueeze(),
             None => y,

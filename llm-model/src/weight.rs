@@ -3,7 +3,7 @@
 use burn::module::{Initializer, Module, Param, ParamId};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
-use crate::ops;
+use crate::ops::{self, AnyWeight};
 use crate::quant::{QuantFormat, QuantMatrix, QuantShape, tiles};
 
 /// The weight of a [`crate::Linear`] or an [`crate::Embedding`], `[out, in]` as checkpoints store it.
@@ -62,9 +62,14 @@ impl Weight {
     /// - `x`: `[rows, in]` in f32; `[rows, out]` out.
     pub fn project(&self, x: Tensor<2>) -> Tensor<2> {
         debug_assert_eq!(x.dtype(), DType::F32, "activations are f32");
+        ops::linear(x, self.tensor())
+    }
+
+    /// What operations take.
+    pub(crate) fn tensor(&self) -> AnyWeight {
         match self {
-            Self::Dense(weight) => ops::linear(x, weight.val()),
-            Self::Quantized(weight) => ops::quant_linear(x, weight.values.val(), weight.factors.val(), weight.shape),
+            Self::Dense(weight) => AnyWeight::dense(weight.val()),
+            Self::Quantized(weight) => AnyWeight::quantized(weight.values.val(), weight.factors.val(), weight.shape),
         }
     }
 

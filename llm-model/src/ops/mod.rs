@@ -39,6 +39,33 @@ pub struct QuantTensor<B: Backend> {
     pub values: IntTensor<B>,
     /// f16, or f32 where the backend has no halves.
     pub factors: FloatTensor<B>,
+    /// What it was before it was packed.
+    pub shape: QuantShape,
+}
+
+/// The weight of a linear map, `[out, in]`.
+#[derive(Debug, Clone, ExtensionType)]
+pub enum WeightTensor<B: Backend> {
+    /// f32, f16 or bf16.
+    Dense(FloatTensor<B>),
+    /// Packed.
+    Quantized(#[extension_type] QuantTensor<B>),
+}
+
+/// The weight of a linear map on whatever backend it is.
+#[derive(Debug, Clone)]
+pub struct AnyWeight(WeightTensor<Dispatch>);
+
+impl AnyWeight {
+    /// Floats, `[out, in]`.
+    pub fn dense(weight: Tensor<2>) -> Self {
+        Self(WeightTensor::Dense(weight.into_dispatch()))
+    }
+
+    /// `values` and `factors` as [`QuantShape::dims`] says.
+    pub fn quantized(values: Tensor<4, Int>, factors: Tensor<4>, shape: QuantShape) -> Self {
+        Self(WeightTensor::Quantized(QuantTensor { values: values.into_dispatch(), factors: factors.into_dispatch(), shape }))
+    }
 }
 
 /// What a transformer needs of a backend, beyond Burn's own operations.
@@ -60,13 +87,34 @@ pub trait LlmBackend: Backend {
     }
 
     /// y = x · wᵀ, `x [rows, in]` in f32, `w [out, in]` quantized; f32 out. The kernels of the CPU quantize `x` to 8 bits by blocks.
-    fn quant_linear(x: FloatTensor<Self>, #[extension_type] weight: QuantTensor<Self>, shape: QuantShape) -> FloatTensor<Self> {
-        quant_linear::reference::<Self>(x, weight, shape)
+    fn quant_linear(x: FloatTensor<Self>, #[extension_type] weight: QuantTensor<Self>) -> FloatTensor<Self> {
+        quant_linear::reference::<Self>(x, weight)
+    }
+
+    /// Three linear maps of the same `x`: the queries, keys and values of an attention.
+    fn linear_three(
+        x: FloatTensor<Self>,
+        #[extension_type] a: WeightTensor<Self>,
+        #[extension_type] b: WeightTensor<Self>,
+        #[extension_type] c: WeightTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let linear = linear::of_weight::<Self>;
+        (linear(x.clone(), a), linear(x.clone(), b), linear(x, c))
+    }
+
+    /// act(x · gateᵀ) · (x · upᵀ): see [`LlmBackend::gated`].
+    fn gated_linear(
+        x: FloatTensor<Self>,
+        #[extension_type] gate: WeightTensor<Self>,
+        #[extension_type] up: WeightTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        linear::gated_reference::<Self>(x, gate, up, activation)
     }
 
     /// The rows `ids [n]` of a quantized `w [out, in]`; `[n, in]` in f32 out.
-    fn quant_rows(ids: IntTensor<Self>, #[extension_type] weight: QuantTensor<Self>, shape: QuantShape) -> FloatTensor<Self> {
-        quant_linear::rows_reference::<Self>(ids, weight, shape)
+    fn quant_rows(ids: IntTensor<Self>, #[extension_type] weight: QuantTensor<Self>) -> FloatTensor<Self> {
+        quant_linear::rows_reference::<Self>(ids, weight)
     }
 
     /// Rotates the first `2 · half` numbers of each head: `x [b, s, h, d]`, `cos` and `sin [b, s, half]`.
@@ -134,11 +182,27 @@ macro_rules! cpu_backend {
             fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
                 linear::cpu::<Self>(x, weight)
             }
-            fn quant_linear(x: FloatTensor<Self>, weight: QuantTensor<Self>, shape: QuantShape) -> FloatTensor<Self> {
-                quant_linear::cpu::<Self>(x, weight, shape)
+            fn quant_linear(x: FloatTensor<Self>, weight: QuantTensor<Self>) -> FloatTensor<Self> {
+                linear::quant_cpu::<Self>(x, weight)
             }
-            fn quant_rows(ids: IntTensor<Self>, weight: QuantTensor<Self>, shape: QuantShape) -> FloatTensor<Self> {
-                quant_linear::rows_cpu::<Self>(ids, weight, shape)
+            fn linear_three(
+                x: FloatTensor<Self>,
+                a: WeightTensor<Self>,
+                b: WeightTensor<Self>,
+                c: WeightTensor<Self>,
+            ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+                linear::three_cpu::<Self>(x, [a, b, c])
+            }
+            fn gated_linear(
+                x: FloatTensor<Self>,
+                gate: WeightTensor<Self>,
+                up: WeightTensor<Self>,
+                activation: Activation,
+            ) -> FloatTensor<Self> {
+                linear::gated_cpu::<Self>(x, [gate, up], activation)
+            }
+            fn quant_rows(ids: IntTensor<Self>, weight: QuantTensor<Self>) -> FloatTensor<Self> {
+                quant_linear::rows_cpu::<Self>(ids, weight)
             }
             fn rope(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>) -> FloatTensor<Self> {
                 rope::cpu::<Self>(x, cos, sin)
@@ -250,30 +314,42 @@ pub fn rms_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, eps: f64) -> Ten
     Tensor::from_dispatch(Dispatch::rms_norm(x.into_dispatch(), gamma.into_dispatch(), eps))
 }
 
-/// See [`LlmBackend::linear`].
+/// See [`LlmBackend::linear`] and [`LlmBackend::quant_linear`].
 ///
 /// # Shapes
-/// - `x`: `[rows, in]` f32, `weight`: `[out, in]`; `[rows, out]` f32 out.
-pub fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::linear(x.into_dispatch(), weight.into_dispatch()))
+/// - `x`: `[rows, in]` f32; `[rows, out]` f32 out.
+pub fn linear(x: Tensor<2>, weight: AnyWeight) -> Tensor<2> {
+    let x = x.into_dispatch();
+    Tensor::from_dispatch(match weight.0 {
+        WeightTensor::Dense(weight) => Dispatch::linear(x, weight),
+        WeightTensor::Quantized(weight) => Dispatch::quant_linear(x, weight),
+    })
 }
 
-/// See [`LlmBackend::quant_linear`].
+/// See [`LlmBackend::linear_three`].
 ///
 /// # Shapes
-/// - `x`: `[rows, in]` f32; `values` and `factors`: as [`QuantTensor`] says of an `[out, in]` matrix; `[rows, out]` f32 out.
-pub fn quant_linear(x: Tensor<2>, values: Tensor<4, Int>, factors: Tensor<4>, shape: QuantShape) -> Tensor<2> {
-    let weight = QuantTensor { values: values.into_dispatch(), factors: factors.into_dispatch() };
-    Tensor::from_dispatch(Dispatch::quant_linear(x.into_dispatch(), weight, shape))
+/// - `x`: `[rows, in]` f32; `[rows, out]` f32 out for each.
+pub fn linear_three(x: Tensor<2>, [a, b, c]: [AnyWeight; 3]) -> [Tensor<2>; 3] {
+    let (a, b, c) = Dispatch::linear_three(x.into_dispatch(), a.0, b.0, c.0);
+    [a, b, c].map(Tensor::from_dispatch)
+}
+
+/// See [`LlmBackend::gated_linear`].
+///
+/// # Shapes
+/// - `x`: `[rows, in]` f32; `[rows, out]` f32 out.
+pub fn gated_linear(x: Tensor<2>, gate: AnyWeight, up: AnyWeight, activation: Activation) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::gated_linear(x.into_dispatch(), gate.0, up.0, activation))
 }
 
 /// See [`LlmBackend::quant_rows`].
 ///
 /// # Shapes
-/// - `ids`: `[n]`; `values` and `factors`: as [`QuantTensor`] says of an `[out, in]` matrix; `[n, in]` f32 out.
+/// - `ids`: `[n]`; `values` and `factors`: as [`QuantShape::dims`] says; `[n, in]` f32 out.
 pub fn quant_rows(ids: Tensor<1, Int>, values: Tensor<4, Int>, factors: Tensor<4>, shape: QuantShape) -> Tensor<2> {
-    let weight = QuantTensor { values: values.into_dispatch(), factors: factors.into_dispatch() };
-    Tensor::from_dispatch(Dispatch::quant_rows(ids.into_dispatch(), weight, shape))
+    let weight = QuantTensor { values: values.into_dispatch(), factors: factors.into_dispatch(), shape };
+    Tensor::from_dispatch(Dispatch::quant_rows(ids.into_dispatch(), weight))
 }
 
 /// See [`LlmBackend::rope`].

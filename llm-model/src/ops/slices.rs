@@ -15,17 +15,25 @@ pub trait CpuBackend: Backend {
     /// Its name in traces.
     const NAME: &'static str;
 
-    /// Calls `read` with the numbers of `tensor` in row-major order; copies only a strided view.
-    fn with_floats<R>(tensor: &FloatTensor<Self>, read: impl FnOnce(Floats) -> R) -> R;
+    /// The same numbers in row-major order; copies only a strided view.
+    fn contiguous(tensor: &FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// Calls `read` with the words of a tensor of 32-bit integers in row-major order; copies only a strided view.
-    fn with_words<R>(tensor: &IntTensor<Self>, read: impl FnOnce(&[i32]) -> R) -> R;
+    /// The numbers of a tensor that is [contiguous](CpuBackend::contiguous).
+    fn floats(tensor: &FloatTensor<Self>) -> Floats<'_>;
+
+    /// The words of a tensor of 32-bit integers in row-major order, as packed weights are.
+    fn words(tensor: &IntTensor<Self>) -> &[i32];
 
     /// The numbers of a small tensor of integers.
     fn integers(tensor: &IntTensor<Self>) -> Vec<i64>;
 
     /// A tensor of `values` in row-major order.
     fn from_vec(values: Vec<f32>, shape: Shape) -> FloatTensor<Self>;
+
+    /// Calls `read` with the numbers of `tensor` in row-major order; copies only a strided view.
+    fn with_floats<R>(tensor: &FloatTensor<Self>, read: impl FnOnce(Floats) -> R) -> R {
+        read(Self::floats(&Self::contiguous(tensor)))
+    }
 
     /// As [`CpuBackend::with_floats`] for activations, which are f32; other types are widened first.
     fn with_f32<R>(tensor: &FloatTensor<Self>, read: impl FnOnce(&[f32]) -> R) -> R {
@@ -47,20 +55,22 @@ pub fn trace<B: CpuBackend>(op: &'static str, kernel: &'static str) {
 impl CpuBackend for Flex {
     const NAME: &'static str = "flex";
 
-    fn with_floats<R>(tensor: &FlexTensor, read: impl FnOnce(Floats) -> R) -> R {
-        let tensor = tensor.to_contiguous();
+    fn contiguous(tensor: &FlexTensor) -> FlexTensor {
+        tensor.to_contiguous()
+    }
+
+    fn floats(tensor: &FlexTensor) -> Floats<'_> {
         let count = tensor.layout().num_elements();
-        read(match tensor.dtype() {
+        match tensor.dtype() {
             DType::F32 => Floats::F32(&tensor.storage::<f32>()[..count]),
             DType::F16 => Floats::F16(&tensor.storage::<f16>()[..count]),
             DType::BF16 => Floats::Bf16(&tensor.storage::<bf16>()[..count]),
             other => panic!("kernels read f32, f16 and bf16, got {other:?}"),
-        })
+        }
     }
 
-    fn with_words<R>(tensor: &FlexTensor, read: impl FnOnce(&[i32]) -> R) -> R {
-        let tensor = tensor.to_contiguous();
-        read(&tensor.storage::<i32>()[..tensor.layout().num_elements()])
+    fn words(tensor: &FlexTensor) -> &[i32] {
+        &tensor.storage::<i32>()[..tensor.layout().num_elements()]
     }
 
     fn integers(tensor: &FlexTensor) -> Vec<i64> {
@@ -76,22 +86,27 @@ impl CpuBackend for Flex {
 impl CpuBackend for burn_ndarray::NdArray {
     const NAME: &'static str = "ndarray";
 
-    fn with_floats<R>(tensor: &burn_ndarray::NdArrayTensor, read: impl FnOnce(Floats) -> R) -> R {
+    fn contiguous(tensor: &burn_ndarray::NdArrayTensor) -> burn_ndarray::NdArrayTensor {
+        match tensor {
+            burn_ndarray::NdArrayTensor::F32(storage) if !storage.view().is_standard_layout() => {
+                Self::from_vec(storage.view().iter().copied().collect(), tensor.shape())
+            }
+            other => other.clone(),
+        }
+    }
+
+    fn floats(tensor: &burn_ndarray::NdArrayTensor) -> Floats<'_> {
         let burn_ndarray::NdArrayTensor::F32(storage) = tensor else {
             panic!("ndarray holds floats in f32, got {:?}", tensor.dtype());
         };
-        let view = storage.view();
-        let rows = view.as_standard_layout();
-        read(Floats::F32(rows.as_slice().unwrap_or_default()))
+        Floats::F32(storage.view().to_slice().unwrap_or_default())
     }
 
-    fn with_words<R>(tensor: &burn_ndarray::NdArrayTensor, read: impl FnOnce(&[i32]) -> R) -> R {
+    fn words(tensor: &burn_ndarray::NdArrayTensor) -> &[i32] {
         let burn_ndarray::NdArrayTensor::I32(storage) = tensor else {
             panic!("packed words are 32-bit integers, got {:?}", tensor.dtype());
         };
-        let view = storage.view();
-        let rows = view.as_standard_layout();
-        read(rows.as_slice().unwrap_or_default())
+        storage.view().to_slice().unwrap_or_default()
     }
 
     fn integers(tensor: &burn_ndarray::NdArrayTensor) -> Vec<i64> {

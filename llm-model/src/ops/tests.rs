@@ -75,21 +75,22 @@ fn quant_linear_agrees<B: CpuBackend>(halves: bool) {
                     let factors = TensorData::new(tiles::pack(&matrix).factors, shape.dims()[1]);
                     B::float_from_data(if halves { factors } else { factors.convert::<f32>() }, device)
                 },
+                shape,
             };
             let device = B::Device::default();
             let x = B::from_vec(exact(rows, width), Shape::new([rows, width]));
             let what = format!("{format} {rows}x{width}x{outputs}");
-            let fast = quant_linear::cpu::<B>(x.clone(), weight(&device), shape);
+            let fast = linear::quant_cpu::<B>(x.clone(), weight(&device));
             let dense = linear::reference::<B>(x.clone(), B::from_vec(matrix.dequantize(), Shape::new([outputs, width])));
-            compare::<B>(quant_linear::reference::<B>(x, weight(&device), shape), dense.clone(), 1e-4, &what);
+            compare::<B>(quant_linear::reference::<B>(x, weight(&device)), dense.clone(), 1e-4, &what);
             compare::<B>(fast, dense, 1e-4, &what);
 
             let ids = TensorData::new([0, outputs as i32 - 1, outputs as i32 / 2].to_vec(), [3]);
             let ids = B::int_from_data(ids, &device);
-            let rows = quant_linear::rows_reference::<B>(ids.clone(), weight(&device), shape);
+            let rows = quant_linear::rows_reference::<B>(ids.clone(), weight(&device));
             let dense = [0, outputs - 1, outputs / 2].map(|id| matrix.dequantize()[id * width..][..width].to_vec()).concat();
             compare::<B>(rows, B::from_vec(dense.clone(), Shape::new([3, width])), 0.0, &what);
-            let rows = quant_linear::rows_cpu::<B>(ids, weight(&device), shape);
+            let rows = quant_linear::rows_cpu::<B>(ids, weight(&device));
             compare::<B>(rows, B::from_vec(dense, Shape::new([3, width])), 1e-6, &what);
         }
     }

@@ -3,7 +3,7 @@
 use burn::backend::{TensorMetadata, tensor::FloatTensor};
 
 use crate::Activation;
-use crate::ops::simd::exp;
+use crate::ops::simd::{exp, silu_gated};
 use crate::ops::slices::{CpuBackend, trace};
 use crate::ops::threads;
 
@@ -18,16 +18,21 @@ pub fn cpu<B: CpuBackend>(gate: FloatTensor<B>, up: FloatTensor<B>, activation: 
         B::with_f32(&up, |up| {
             threads::for_each_piece(&mut out, PIECE, |index, out| {
                 let range = index * PIECE..index * PIECE + out.len();
-                let pairs = gate[range.clone()].iter().zip(&up[range]);
-                match activation {
-                    Activation::Silu => out.iter_mut().zip(pairs).for_each(|(out, (g, u))| *out = g / (1.0 + exp(-g)) * u),
-                    Activation::Gelu => out.iter_mut().zip(pairs).for_each(|(out, (g, u))| *out = gelu(*g) * u),
-                    Activation::GeluTanh => out.iter_mut().zip(pairs).for_each(|(out, (g, u))| *out = gelu_tanh(*g) * u),
-                }
+                out.copy_from_slice(&gate[range.clone()]);
+                activate(out, &up[range], activation);
             });
         });
     });
     B::from_vec(out, shape)
+}
+
+/// `gate` = act(gate) · up.
+pub fn activate(gate: &mut [f32], up: &[f32], activation: Activation) {
+    match activation {
+        Activation::Silu => silu_gated(gate, up),
+        Activation::Gelu => gate.iter_mut().zip(up).for_each(|(g, u)| *g = gelu(*g) * u),
+        Activation::GeluTanh => gate.iter_mut().zip(up).for_each(|(g, u)| *g = gelu_tanh(*g) * u),
+    }
 }
 
 /// x · Φ(x), with erf by Abramowitz and Stegun 7.1.26 in f64 (error below 2e-7).

@@ -1,37 +1,197 @@
-//! Each weight row times each row of `x`, weights read as they are in memory; what comes out for a row of `x` is the same bits
-//! whatever rows are beside it.
+//! Matrices times the same activations, in one pass over all of them on all threads.
+//!
+//! Dense weights are read as they are in memory; for quantized ones the activations become integers of 8 bits by blocks first, once
+//! for all that take the same. What comes out for a row of `x` is the same bits whatever rows are beside it, and however many
+//! threads there are.
 #![allow(unsafe_code)]
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use burn::backend::{TensorMetadata, tensor::FloatTensor};
 use burn::tensor::Shape;
 
-use crate::ops::simd::{Target, products};
+use crate::Activation;
+use crate::ops::gated::activate;
+use crate::ops::simd::tiles::{self, Activations, Kernel, Packed, product};
+use crate::ops::simd::{Floats, Target, products};
 use crate::ops::slices::{CpuBackend, trace};
-use crate::ops::threads;
+use crate::ops::{QuantTensor, WeightTensor, threads};
+use crate::quant::BLOCK;
 
 /// Multiply-adds below which waking the pool costs more than it gives.
-const SMALL: usize = 32 * 1024;
+const SMALL: usize = 64 * 1024;
 /// A piece of work has a multiple of this many weight rows.
-const ROWS: usize = 16;
+const ROWS: usize = tiles::ROWS;
 
+/// x · wᵀ for dense weights.
 pub fn cpu<B: CpuBackend>(x: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
-    trace::<B>("linear", "products");
-    let (rows, width, outputs) = (x.shape()[0], x.shape()[1], weight.shape()[0]);
-    let mut out = vec![0.0; rows * outputs];
-    let few = rows * width * outputs < SMALL;
-    let piece = if few { outputs } else { outputs.div_ceil(8 * threads::count()).next_multiple_of(ROWS) };
+    let [out] = each::<B, 1>("linear", x, [WeightTensor::Dense(weight)]);
+    out
+}
+
+/// x · wᵀ for quantized weights.
+pub fn quant_cpu<B: CpuBackend>(x: FloatTensor<B>, weight: QuantTensor<B>) -> FloatTensor<B> {
+    let [out] = each::<B, 1>("quant_linear", x, [WeightTensor::Quantized(weight)]);
+    out
+}
+
+/// x · wᵀ for three matrices of any kind.
+pub fn three_cpu<B: CpuBackend>(x: FloatTensor<B>, weights: [WeightTensor<B>; 3]) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    each::<B, 3>("linear_three", x, weights).into()
+}
+
+/// act(x · gateᵀ) · (x · upᵀ).
+pub fn gated_cpu<B: CpuBackend>(x: FloatTensor<B>, weights: [WeightTensor<B>; 2], activation: Activation) -> FloatTensor<B> {
+    let (rows, width) = (x.shape()[0], x.shape()[1]);
+    let weights = weights.map(contiguous::<B>);
+    let [gate, up] = weights.each_ref().map(Matrix::of::<B>);
+    let outputs = gate.rows(width);
+    assert_eq!(outputs, up.rows(width), "gate and up are of one size");
+    let piece = piece(2 * rows * width * outputs, outputs);
+    let mut out = Vec::<f32>::with_capacity(rows * outputs);
+    let start = AtomicPtr::new(out.as_mut_ptr());
     B::with_f32(&x, |x| {
-        B::with_floats(&weight, |weight| {
-            let start = AtomicPtr::new(out.as_mut_ptr());
-            threads::for_each(outputs.div_ceil(piece.max(1)), |index| {
-                let (from, count) = (index * piece, piece.min(outputs - index * piece));
-                // SAFETY: the columns of `out` lie within it and belong to this piece alone; it is borrowed until all are done.
-                let mut target = unsafe { Target::columns(start.load(Relaxed).add(from), count, outputs) };
-                products(x, width, weight.range(from * width, count * width), &mut target);
-            });
+        let inputs = Inputs::new::<B>("gated_linear", x, width, &[gate, up]);
+        threads::for_each(outputs.div_ceil(piece), |index| {
+            let (start, range) = (start.load(Relaxed), index * piece..((index + 1) * piece).min(outputs));
+            let mut right = vec![0.0; rows * range.len()];
+            // SAFETY: `out` has room for each output of every row, and pieces are disjoint; `right` begins with the first output of
+            // the range. What is written is then read as numbers.
+            unsafe {
+                inputs.multiply(&gate, range.clone(), start, outputs);
+                inputs.multiply(&up, range.clone(), right.as_mut_ptr().wrapping_sub(range.start), range.len());
+                for (row, right) in right.chunks_exact(range.len()).enumerate() {
+                    let left = start.add(row * outputs + range.start);
+                    activate(std::slice::from_raw_parts_mut(left, range.len()), right, activation);
+                }
+            }
         });
     });
+    // SAFETY: the pieces covered all outputs of every row.
+    unsafe { out.set_len(rows * outputs) };
     B::from_vec(out, Shape::new([rows, outputs]))
+}
+
+fn each<B: CpuBackend, const N: usize>(op: &'static str, x: FloatTensor<B>, weights: [WeightTensor<B>; N]) -> [FloatTensor<B>; N] {
+    let (rows, width) = (x.shape()[0], x.shape()[1]);
+    let weights = weights.map(contiguous::<B>);
+    let matrices = weights.each_ref().map(Matrix::of::<B>);
+    let outputs = matrices.map(|matrix| matrix.rows(width));
+    let all = outputs.iter().sum();
+    let piece = piece(rows * width * all, all);
+    let of_matrix = |index: usize| (0..outputs[index]).step_by(piece).map(move |from| (index, from..(from + piece).min(outputs[index])));
+    let pieces: Vec<(usize, Range<usize>)> = (0..N).flat_map(of_matrix).collect();
+    let mut outs = outputs.map(|outputs| Vec::<f32>::with_capacity(rows * outputs));
+    let starts = outs.each_mut().map(|out| AtomicPtr::new(out.as_mut_ptr()));
+    B::with_f32(&x, |x| {
+        let inputs = Inputs::new::<B>(op, x, width, &matrices);
+        threads::for_each(pieces.len(), |at| {
+            let (index, range) = pieces[at].clone();
+            // SAFETY: there is room for each output of every row, and pieces are disjoint.
+            unsafe { inputs.multiply(&matrices[index], range, starts[index].load(Relaxed), outputs[index]) }
+        });
+    });
+    let mut index = 0;
+    outs.map(|mut out| {
+        let shape = [rows, outputs[index]];
+        index += 1;
+        // SAFETY: the pieces covered all outputs of every row.
+        unsafe { out.set_len(shape[0] * shape[1]) };
+        B::from_vec(out, Shape::new(shape))
+    })
+}
+
+/// Outputs of a piece of work: all if they are few, else so many that each thread gets several.
+fn piece(multiply_adds: usize, outputs: usize) -> usize {
+    let all = outputs.next_multiple_of(ROWS).max(ROWS);
+    if multiply_adds < SMALL { all } else { outputs.div_ceil(8 * threads::count()).next_multiple_of(ROWS).min(all) }
+}
+
+/// A matrix as it lies in memory.
+#[derive(Clone, Copy)]
+enum Matrix<'a> {
+    Dense(Floats<'a>),
+    Packed(Packed<'a>),
+}
+
+impl Matrix<'_> {
+    fn rows(&self, width: usize) -> usize {
+        match self {
+            Self::Dense(floats) => floats.len() / width,
+            Self::Packed(packed) => packed.rows,
+        }
+    }
+}
+
+/// Activations in all the forms that some matrices want.
+struct Inputs<'a> {
+    x: &'a [f32],
+    width: usize,
+    /// By the value of the weights that stands for 0.
+    quantized: Vec<(i32, Activations)>,
+}
+
+impl<'a> Inputs<'a> {
+    fn new<B: CpuBackend>(op: &'static str, x: &'a [f32], width: usize, matrices: &[Matrix]) -> Self {
+        let mut quantized: Vec<(i32, Activations)> = Vec::new();
+        for matrix in matrices {
+            let Matrix::Packed(packed) = matrix else {
+                trace::<B>(op, "products");
+                continue;
+            };
+            let kernel = Kernel::best(packed.bits);
+            trace::<B>(op, kernel.name());
+            if !quantized.iter().any(|(zero, x)| *zero == packed.zero && x.kernel() == kernel) {
+                quantized.push((packed.zero, Activations::quantize(x, width, packed.zero, kernel)));
+            }
+        }
+        Self { x, width, quantized }
+    }
+
+    /// The outputs `range` of all rows: `out[row · stride + output]`.
+    ///
+    /// # Safety
+    /// These can be written, and nobody else touches them; the range begins with a multiple of [`ROWS`].
+    unsafe fn multiply(&self, matrix: &Matrix, range: Range<usize>, out: *mut f32, stride: usize) {
+        match matrix {
+            Matrix::Dense(floats) => {
+                // SAFETY: as the caller promises.
+                let mut target = unsafe { Target::columns(out.wrapping_add(range.start), range.len(), stride) };
+                products(self.x, self.width, floats.range(range.start * self.width, range.len() * self.width), &mut target);
+            }
+            Matrix::Packed(packed) => {
+                let kernel = Kernel::best(packed.bits);
+                let Some((_, x)) = self.quantized.iter().find(|(zero, x)| *zero == packed.zero && x.kernel() == kernel) else { return };
+                let strips = range.start / ROWS..range.end.div_ceil(ROWS);
+                // SAFETY: as the caller promises.
+                unsafe { product(packed, strips, x, tiles::Target { start: out, stride }) }
+            }
+        }
+    }
+}
+
+impl<'a> Matrix<'a> {
+    /// The matrix behind a contiguous `weight`.
+    fn of<B: CpuBackend>(weight: &'a WeightTensor<B>) -> Self {
+        match weight {
+            WeightTensor::Dense(weight) => Self::Dense(B::floats(weight)),
+            WeightTensor::Quantized(weight) => Self::Packed(packed::<B>(weight)),
+        }
+    }
+}
+
+fn contiguous<B: CpuBackend>(weight: WeightTensor<B>) -> WeightTensor<B> {
+    match weight {
+        WeightTensor::Dense(weight) => WeightTensor::Dense(B::contiguous(&weight)),
+        packed => packed,
+    }
+}
+
+/// The tiles of `weight`.
+pub fn packed<B: CpuBackend>(weight: &QuantTensor<B>) -> Packed<'_> {
+    let QuantTensor { values, factors, shape } = weight;
+    let (bits, zero, minima) = (shape.format.bits(), i32::from(shape.format.zero()), shape.format.has_minima());
+    let blocks = shape.width.div_ceil(BLOCK);
+    Packed { bits, zero, minima, rows: shape.rows, blocks, values: B::words(values), factors: B::floats(factors) }
 }

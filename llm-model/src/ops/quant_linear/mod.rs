@@ -3,5 +3,5 @@
 mod cpu;
 mod reference;
 
-pub(super) use cpu::{cpu, rows_cpu};
+pub(super) use cpu::rows_cpu;
 pub(super) use reference::{reference, rows_reference};

@@ -7,29 +7,32 @@ use burn::backend::{
 use burn::tensor::{DType, FloatDType, Shape, Slice};
 
 use crate::ops::QuantTensor;
-use crate::quant::{BLOCK, QuantShape, tiles::ROWS};
+use crate::quant::{BLOCK, tiles::ROWS};
 
 /// x · wᵀ.
-pub fn reference<B: Backend>(x: FloatTensor<B>, weight: QuantTensor<B>, shape: QuantShape) -> FloatTensor<B> {
+pub fn reference<B: Backend>(x: FloatTensor<B>, weight: QuantTensor<B>) -> FloatTensor<B> {
+    let shape = weight.shape;
     let rows = 0..shape.rows;
-    let weights = B::float_slice(dequantize::<B>(weight, shape), &[Slice::from(rows), Slice::from(0..shape.width)]);
+    let weights = B::float_slice(dequantize::<B>(weight), &[Slice::from(rows), Slice::from(0..shape.width)]);
     B::float_matmul(x, B::float_transpose(weights))
 }
 
 /// The rows of `ids`: their strips are taken out of their tiles, then the rows out of their strips.
-pub fn rows_reference<B: Backend>(ids: IntTensor<B>, weight: QuantTensor<B>, shape: QuantShape) -> FloatTensor<B> {
+pub fn rows_reference<B: Backend>(ids: IntTensor<B>, weight: QuantTensor<B>) -> FloatTensor<B> {
+    let shape = weight.shape;
     let (count, device) = (ids.shape()[0], ids.device());
     let shift = ROWS.trailing_zeros() as i32;
     let strips = B::bitwise_right_shift_scalar(ids.clone(), shift.into());
     let factors = B::float_select(weight.factors, 0, strips.clone());
-    let weights = dequantize::<B>(QuantTensor { values: B::int_select(weight.values, 0, strips), factors }, shape);
+    let weights = dequantize::<B>(QuantTensor { values: B::int_select(weight.values, 0, strips), factors, shape });
     let firsts = B::int_mul_scalar(B::int_arange(0..count as i64, &device, ids.dtype().into()), (ROWS as i32).into());
     let places = B::int_add(firsts, B::bitwise_and_scalar(ids, (ROWS as i32 - 1).into()));
     B::float_slice(B::float_select(weights, 0, places), &[Slice::from(0..count), Slice::from(0..shape.width)])
 }
 
 /// All weights in f32, padding and all: `[strips · 16, blocks · 32]`.
-fn dequantize<B: Backend>(weight: QuantTensor<B>, shape: QuantShape) -> FloatTensor<B> {
+fn dequantize<B: Backend>(weight: QuantTensor<B>) -> FloatTensor<B> {
+    let shape = weight.shape;
     let [strips, blocks, lines, _] = weight.values.shape().dims();
     let (rows, bits) = (strips * ROWS, shape.format.bits());
     let mask = (1 << bits) - 1;

@@ -15,7 +15,7 @@ fn rows(x: &[f32], gamma: &[f32], eps: f32) -> Vec<f32> {
     for row in x.chunks_exact(gamma.len()) {
         let mean = simd::dot(row, row) / row.len() as f32;
         let factor = 1.0 / (mean + eps).sqrt();
-        out.extend(row.iter().zip(gamma).map(|(x, g)| x * factor * g));
+        simd::scaled(row, factor, gamma, &mut out);
     }
     out
 }

@@ -2,10 +2,11 @@
 
 use burn::backend::{TensorMetadata, tensor::FloatTensor};
 
+use crate::ops::simd;
 use crate::ops::slices::{CpuBackend, trace};
 
 pub fn cpu<B: CpuBackend>(x: FloatTensor<B>, cos: FloatTensor<B>, sin: FloatTensor<B>) -> FloatTensor<B> {
-    trace::<B>("rope", "scalar");
+    trace::<B>("rope", "simd");
     let (heads, dim) = (x.shape()[2], x.shape()[3]);
     let half = cos.shape()[2];
     B::with_f32(&cos, |cos| B::with_f32(&sin, |sin| B::map_f32(x, |x| rotate(x, cos, sin, heads, dim, half))))
@@ -17,10 +18,7 @@ fn rotate(x: &[f32], cos: &[f32], sin: &[f32], heads: usize, dim: usize, half: u
     let angles = cos.chunks_exact(half).zip(sin.chunks_exact(half));
     for (position, (cos, sin)) in out.chunks_exact_mut(heads * dim).zip(angles) {
         for head in position.chunks_exact_mut(dim) {
-            let (first, second) = head[..2 * half].split_at_mut(half);
-            for (((a, b), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
-                (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
-            }
+            simd::rotate(&mut head[..2 * half], cos, sin);
         }
     }
     out

@@ -4,8 +4,42 @@
 //! it: [`products`] and [`combine`] on floats, written once on the registers of [`vector`], and [`tiles`] on quantized weights. Together with the compute pool this is where the CPU backends have their `unsafe` code; what calls it is safe.
 #![allow(unsafe_code)]
 
+/// A function that is compiled for every level and called at the one that the processor has.
+macro_rules! vectorized {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
+        $(#[$meta])*
+        $vis fn $name($($arg: $type),*) $(-> $result)? {
+            #[inline(always)]
+            fn plain($($arg: $type),*) $(-> $result)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+            fn avx512($($arg: $type),*) $(-> $result)? {
+                plain($($arg),*)
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,f16c")]
+            fn avx2($($arg: $type),*) $(-> $result)? {
+                plain($($arg),*)
+            }
+
+            match $crate::ops::simd::level() {
+                // SAFETY: the level was detected on this machine.
+                #[cfg(target_arch = "x86_64")]
+                $crate::ops::simd::Level::Avx512 => unsafe { avx512($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                $crate::ops::simd::Level::Avx2 => unsafe { avx2($($arg),*) },
+                _ => plain($($arg),*),
+            }
+        }
+    };
+}
+
 mod combine;
 mod dot;
+mod elementwise;
 mod products;
 mod softmax;
 #[cfg(test)]
@@ -15,6 +49,7 @@ mod vector;
 
 pub use combine::combine;
 pub use dot::dot;
+pub use elementwise::{rotate, scaled, silu_gated};
 pub use products::{Target, products};
 pub use softmax::{exp, exp_sum};
 

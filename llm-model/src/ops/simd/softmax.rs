@@ -1,39 +1,27 @@
 //! The softmax, and the exponential function in it.
 
-use super::{Level, level};
-
-/// The softmax of `x` without its division: each number becomes e^(x − max); returns max and Σ.
-pub fn exp_sum(x: &mut [f32]) -> (f32, f32) {
-    match level() {
-        // SAFETY: the level was detected on this machine.
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { x86::exp_sum_avx512(x) },
-        // SAFETY: as above.
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => unsafe { x86::exp_sum_avx2(x) },
-        _ => exp_sum_lanes(x),
-    }
-}
-
-/// Sixteen lanes, so that the compiler can use whatever vectors there are; the order of summation is the same at every level.
-#[inline(always)]
-fn exp_sum_lanes(x: &mut [f32]) -> (f32, f32) {
-    let mut maxima = [f32::NEG_INFINITY; 16];
-    let (blocks, tail) = x.as_chunks::<16>();
-    for block in blocks {
-        maxima.iter_mut().zip(block).for_each(|(max, x)| *max = if *x > *max { *x } else { *max });
-    }
-    let max = maxima.iter().chain(tail).copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sums = [0.0f32; 16];
-    let (blocks, tail) = x.as_chunks_mut::<16>();
-    for block in blocks {
-        for (sum, x) in sums.iter_mut().zip(block) {
-            *x = exp(*x - max);
-            *sum += *x;
+vectorized! {
+    /// The softmax of `x` without its division: each number becomes e^(x − max); returns max and Σ.
+    ///
+    /// Sixteen lanes, so that the compiler can use whatever vectors there are; the order of summation is the same at every level.
+    pub fn exp_sum(x: &mut [f32]) -> (f32, f32) {
+        let mut maxima = [f32::NEG_INFINITY; 16];
+        let (blocks, tail) = x.as_chunks::<16>();
+        for block in blocks {
+            maxima.iter_mut().zip(block).for_each(|(max, x)| *max = if *x > *max { *x } else { *max });
         }
+        let max = maxima.iter().chain(tail).copied().fold(f32::NEG_INFINITY, f32::max);
+        let mut sums = [0.0f32; 16];
+        let (blocks, tail) = x.as_chunks_mut::<16>();
+        for block in blocks {
+            for (sum, x) in sums.iter_mut().zip(block) {
+                *x = exp(*x - max);
+                *sum += *x;
+            }
+        }
+        tail.iter_mut().for_each(|x| *x = exp(*x - max));
+        (max, sums.iter().sum::<f32>() + tail.iter().sum::<f32>())
     }
-    tail.iter_mut().for_each(|x| *x = exp(*x - max));
-    (max, sums.iter().sum::<f32>() + tail.iter().sum::<f32>())
 }
 
 /// e^x for finite x by range reduction and a polynomial, within 2 units in the last place; written for vectors.
@@ -56,34 +44,17 @@ pub fn exp(x: f32) -> f32 {
     e * f32::from_bits((rounded.to_bits() << 23).wrapping_add(1.0f32.to_bits()))
 }
 
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    /// # Safety
-    /// The processor has the features.
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    pub unsafe fn exp_sum_avx512(x: &mut [f32]) -> (f32, f32) {
-        super::exp_sum_lanes(x)
-    }
-
-    /// # Safety
-    /// The processor has the features.
-    #[target_feature(enable = "avx2")]
-    pub unsafe fn exp_sum_avx2(x: &mut [f32]) -> (f32, f32) {
-        super::exp_sum_lanes(x)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_softmax_of_every_level_is_the_same() {
+    fn the_softmax_has_its_known_values() {
         for n in [1, 15, 16, 17, 100] {
             let x: Vec<f32> = (0..n).map(|i| ((i * 37) % 64) as f32 / 16.0 - 2.0).collect();
-            let (mut fast, mut slow) = (x.clone(), x.clone());
-            assert_eq!(exp_sum(&mut fast), exp_sum_lanes(&mut slow));
-            assert_eq!(fast, slow);
+            let mut fast = x.clone();
+            let sum = exp_sum(&mut fast).1;
+            assert!((sum - fast.iter().sum::<f32>()).abs() < 1e-4);
             let max = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             assert!(fast.iter().zip(&x).all(|(e, x)| (e - (x - max).exp()).abs() < 1e-6));
         }

@@ -1,7 +1,13 @@
 //! Activations as the tiles read them: integers of 8 bits with one scale for each token and block of 32 inputs.
 
+use std::sync::{Mutex, PoisonError};
+
 use super::kernel::{Group, Panel};
 use super::{BLOCK, Kernel};
+use crate::ops::threads;
+
+/// Panels that a thread takes at once.
+const PANELS: usize = 4;
 
 /// 1.5 · 2²³: added to a number below 2²², it leaves the nearest integer in the low bits.
 const ROUND: f32 = 12_582_912.0;
@@ -20,55 +26,31 @@ pub struct Activations {
 }
 
 impl Activations {
-    /// Quantizes `x`, rows of `width` numbers, for `kernel`; `zero` is the value of the weights that stands for 0.
+    /// Quantizes `x`, rows of `width` numbers, for `kernel`, on all threads; `zero` is the value of the weights that stands for 0.
     pub fn quantize(x: &[f32], width: usize, zero: i32, kernel: Kernel) -> Self {
         let (tokens, blocks) = (x.len() / width, width.div_ceil(BLOCK));
         let panel = tokens.div_ceil(tokens.div_ceil(kernel.tokens()).max(1)).max(1);
-        let count = tokens * blocks;
-        let mut all = Self {
-            kernel,
-            tokens,
-            blocks,
-            panel,
-            values: vec![0; count * BLOCK / 4 * kernel.group().bytes()],
-            scales: vec![0.0; count],
-            corrections: vec![0; count],
-            sums: vec![0.0; count],
-        };
-        all.fill(x, width, zero);
-        all
-    }
-
-    fn fill(&mut self, x: &[f32], width: usize, zero: i32) {
-        for (token, row) in x.chunks_exact(width).enumerate() {
-            let first = token / self.panel * self.panel;
-            let size = self.panel.min(self.tokens - first);
-            for (block, x) in row.chunks(BLOCK).enumerate() {
-                let mut padded = [0.0; BLOCK];
-                padded[..x.len()].copy_from_slice(x);
-                let (integers, scale) = quantize_block(&padded);
-                let mut sums = [0; 2];
-                integers.iter().enumerate().for_each(|(i, q)| sums[i / 2 % 2] += i32::from(*q));
-                let place = first * self.blocks + block * size + token - first;
-                self.scales[place] = scale;
-                self.corrections[place] = self.kernel.correction(sums, zero);
-                self.sums[place] = scale * (sums[0] + sums[1]) as f32;
-                for (group, four) in integers.as_chunks::<4>().0.iter().enumerate() {
-                    let place = first * self.blocks * 8 + (block * 8 + group) * size + token - first;
-                    self.write(place, *four);
+        let (count, group) = (tokens * blocks, kernel.group());
+        let (mut values, mut scales) = (vec![0; count * BLOCK / 4 * group.bytes()], vec![0.0; count]);
+        let (mut corrections, mut sums) = (vec![0; count], vec![0.0; count]);
+        let per_panel = panel * blocks;
+        let parts = x.chunks(panel * width).zip(values.chunks_mut(per_panel * BLOCK / 4 * group.bytes()));
+        let parts = parts.zip(scales.chunks_mut(per_panel)).zip(corrections.chunks_mut(per_panel)).zip(sums.chunks_mut(per_panel));
+        if tokens == 1 {
+            parts.for_each(|((((x, values), scales), corrections), sums)| {
+                fill(x, width, zero, kernel, values, scales, corrections, sums);
+            });
+        } else {
+            let parts: Vec<_> = parts.map(|part| Mutex::new(Some(part))).collect();
+            threads::for_each(parts.len().div_ceil(PANELS), |index| {
+                for part in &parts[index * PANELS..((index + 1) * PANELS).min(parts.len())] {
+                    let part = part.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    let Some(((((x, values), scales), corrections), sums)) = part else { continue };
+                    fill(x, width, zero, kernel, values, scales, corrections, sums);
                 }
-            }
+            });
         }
-    }
-
-    fn write(&mut self, place: usize, [a, b, c, d]: [i8; 4]) {
-        match self.kernel.group() {
-            Group::Bytes => self.values[4 * place..][..4].copy_from_slice(&[a, b, c, d].map(|q| q as u8)),
-            Group::Pairs => {
-                let pairs = [a, c, b, d].map(|q| i16::from(q).to_ne_bytes());
-                self.values[8 * place..][..8].copy_from_slice(pairs.as_flattened());
-            }
-        }
+        Self { kernel, tokens, blocks, panel, values, scales, corrections, sums }
     }
 
     /// The kernel they were made for.
@@ -98,12 +80,71 @@ impl Activations {
     }
 }
 
+vectorized! {
+    /// Fills one panel with the tokens `x`, in rows of `width` numbers.
+    #[expect(clippy::too_many_arguments, reason = "the four memories of a panel are filled in one pass")]
+    fn fill(x: &[f32], width: usize, zero: i32, kernel: Kernel, values: &mut [u8], scales: &mut [f32], corrections: &mut [i32], sums: &mut [f32]) {
+        let (size, group) = (x.len() / width, kernel.group());
+        for (token, row) in x.chunks_exact(width).enumerate() {
+            for (block, x) in row.chunks(BLOCK).enumerate() {
+                let mut padded = [0.0; BLOCK];
+                let x = match x.as_array::<BLOCK>() {
+                    Some(x) => x,
+                    None => {
+                        padded[..x.len()].copy_from_slice(x);
+                        &padded
+                    }
+                };
+                let place = block * size + token;
+                let (integers, scale) = quantize_block(x);
+                let pairs = sums_of_pairs(&integers);
+                scales[place] = scale;
+                corrections[place] = kernel.correction(pairs, zero);
+                sums[place] = scale * (pairs[0] + pairs[1]) as f32;
+                for (index, four) in integers.as_chunks::<4>().0.iter().enumerate() {
+                    let place = (block * 8 + index) * size + token;
+                    match group {
+                        Group::Bytes => values[4 * place..][..4].copy_from_slice(&four.map(|q| q as u8)),
+                        Group::Pairs => {
+                            let pairs = [four[0], four[2], four[1], four[3]].map(|q| i16::from(q as i8).to_ne_bytes());
+                            values[8 * place..][..8].copy_from_slice(pairs.as_flattened());
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Round to nearest with the scale that gives the largest number 127; a NaN or an infinity becomes the scale, so that no
 /// output that it reaches looks like a number.
 #[inline(always)]
-fn quantize_block(x: &[f32; BLOCK]) -> ([i8; BLOCK], f32) {
-    let largest = f32::from_bits(x.iter().map(|x| x.to_bits() & 0x7fff_ffff).max().unwrap_or(0));
+fn quantize_block(x: &[f32; BLOCK]) -> ([i32; BLOCK], f32) {
+    // As integers, magnitudes have the order that they have as floats, and NaN is above all.
+    let mut lanes = [0; 8];
+    for part in x.as_chunks::<8>().0 {
+        for (lane, x) in lanes.iter_mut().zip(part) {
+            *lane = (x.to_bits() & 0x7fff_ffff).max(*lane);
+        }
+    }
+    let largest = f32::from_bits(lanes.into_iter().max().unwrap_or(0));
     let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-    let integers = x.map(|x| ((x * inverse + ROUND).to_bits() as i32 - ROUND.to_bits() as i32) as i8);
+    let mut integers = [0; BLOCK];
+    for (integer, x) in integers.iter_mut().zip(x) {
+        // What is no number gives any byte.
+        *integer = ((x * inverse + ROUND).to_bits() as i32 - ROUND.to_bits() as i32) as i8 as i32;
+    }
     (integers, largest / 127.0)
+}
+
+/// The sums over the inputs 0 and 1, and 2 and 3, of all groups of four.
+#[inline(always)]
+fn sums_of_pairs(integers: &[i32; BLOCK]) -> [i32; 2] {
+    let mut lanes = [0; 8];
+    for part in integers.as_chunks::<8>().0 {
+        for (lane, q) in lanes.iter_mut().zip(part) {
+            *lane += q;
+        }
+    }
+    [lanes[0] + lanes[1] + lanes[4] + lanes[5], lanes[2] + lanes[3] + lanes[6] + lanes[7]]
 }
