@@ -51,7 +51,22 @@ fn print(args: &EvalArgs, found: &Evaluation, out: &mut dyn Write) -> std::io::R
     let Some(Comparison { model, perplexity, kl_mean, kl_p99, top1_agreement, perplexity_ratio }) = compare else { return Ok(()) };
     writeln!(out, "{:<20} {perplexity:>12.4}  {}", "of the reference", plain(model))?;
     writeln!(out, "{:<20} {perplexity_ratio:>12.6}", "ratio")?;
-    writeln!(out, "{:<20} {kl_mean:>12.6}  nats, reference || model", "KL, mean")?;
-    writeln!(out, "{:<20} {kl_p99:>12.6}", "KL, 99th percentile")?;
+    writeln!(out, "{:<20} {:>12}  nats, reference || model", "KL, mean", nats(*kl_mean))?;
+    writeln!(out, "{:<20} {:>12}", "KL, 99th percentile", nats(*kl_p99))?;
     writeln!(out, "{:<20} {:>10.2} %", "top-1 agreement", 100.0 * top1_agreement)
+}
+
+/// Six places, or two digits and a power of ten where they would show little.
+fn nats(value: f64) -> String {
+    if value > 0.0 && value < 1e-3 { format!("{value:.1e}") } else { format!("{value:.6}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_divergences_keep_their_digits() {
+        assert_eq!([0.0, 4.26e-7, 0.00123, 1.5].map(nats), ["0.000000", "4.3e-7", "0.001230", "1.500000"]);
+    }
 }
