@@ -1,8 +1,16 @@
-//! Text that comes by a flag or by stdin.
+//! Text that comes by a flag, by stdin, or in a file.
 
+use std::fs::File;
 use std::io::{IsTerminal, Read};
+use std::path::Path;
+
+use llm_infer::Error;
+use llm_infer::tokenizer::MAX_TEXT;
 
 use crate::ui::Failure;
+
+/// The name of stdin where a file is asked for.
+const STDIN: &str = "-";
 
 /// The value of `--prompt`, else all of stdin without the line ending at its end.
 ///
@@ -28,12 +36,43 @@ pub fn stdin() -> anyhow::Result<String> {
     Ok(text(bytes)?)
 }
 
-fn text(bytes: Vec<u8>) -> Result<String, Failure> {
-    let mut text = String::from_utf8(bytes).map_err(|error| {
+/// The text in the file `path`, or on stdin for `-`, as it is: no line ending is dropped. A file may be a pipe.
+///
+/// # Errors
+/// What cannot be read, is not UTF-8, or is longer than a tokenizer reads at once.
+pub fn file(path: &Path) -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    // One byte more than is allowed: a device or a pipe has no length to look at.
+    let limit = MAX_TEXT as u64 + 1;
+    if path == Path::new(STDIN) {
+        std::io::stdin().lock().take(limit).read_to_end(&mut bytes).map_err(|error| Failure::io(format!("stdin: {error}")))?;
+    } else {
+        let read = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
+        read.map_err(|error| Error::io(path, error))?;
+    }
+    let name = file_name(path);
+    if bytes.len() > MAX_TEXT {
+        let failure = Failure::usage(format!("{name}: size: got more than {MAX_TEXT} bytes, expected at most that many"));
+        return Err(failure.with_hint("give a part of the text").into());
+    }
+    Ok(utf8(bytes, &name)?)
+}
+
+/// `stdin` for `-`.
+pub fn file_name(path: &Path) -> String {
+    if path == Path::new(STDIN) { "stdin".to_owned() } else { path.display().to_string() }
+}
+
+fn utf8(bytes: Vec<u8>, name: &str) -> Result<String, Failure> {
+    String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Failure::usage(format!("stdin: byte {at}: got `0x{:02x}`, expected UTF-8", error.as_bytes()[at]))
+        Failure::usage(format!("{name}: byte {at}: got `0x{:02x}`, expected UTF-8", error.as_bytes()[at]))
             .with_hint("convert the text first, as with `iconv -f latin1 -t utf-8`")
-    })?;
+    })
+}
+
+fn text(bytes: Vec<u8>) -> Result<String, Failure> {
+    let mut text = utf8(bytes, "stdin")?;
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {

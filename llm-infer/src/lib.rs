@@ -1,7 +1,8 @@
 //! Local inference for large language models on Burn: checkpoints in, text out.
 //!
 //! The way of a prompt: [`checkpoint`] reads a [`Model`] ([`quantize`] packs it if asked), [`chat`] renders the conversation, [`tokenizer`] makes ids of it,
-//! [`session`] keeps the cache between turns ([`conversation`] its messages), [`generate`] runs prefill and decode, [`sample`] picks each token.
+//! [`session`] keeps the cache between turns ([`conversation`] its messages), [`generate`] runs prefill and decode, [`sample`] picks each token. [`bench`]
+//! measures speed, [`eval`] quality.
 
 pub mod bench;
 pub mod builtin;
@@ -10,6 +11,7 @@ pub mod checkpoint;
 pub mod conversation;
 pub mod device;
 mod error;
+pub mod eval;
 pub mod generate;
 pub mod metrics;
 mod model;

@@ -87,6 +87,15 @@ impl<L: DecoderLayer> Transformer<L> {
         self.layers(tokens, lengths, Some(cache));
     }
 
+    /// What the last layer yields for the next `seq` tokens of each sequence, so that [`Transformer::head`] can be computed for a few
+    /// positions at a time; `lengths` and `cache` as in [`Transformer::forward_step`].
+    ///
+    /// # Shapes
+    /// - `tokens`: `[batch, seq]`; `[batch, seq, hidden]` out.
+    pub fn hidden_step(&self, tokens: Tensor<2, Int>, lengths: &[usize], cache: &mut KvCache) -> Tensor<3> {
+        self.layers(tokens, lengths, Some(cache))
+    }
+
     fn layers(&self, tokens: Tensor<2, Int>, lengths: &[usize], mut cache: Option<&mut KvCache>) -> Tensor<3> {
         let [batch, seq] = tokens.dims();
         let starts = cache.as_ref().map_or_else(|| vec![0; batch], |cache| cache.lengths().to_vec());
@@ -140,6 +149,12 @@ pub trait CausalLm: Send + Sync {
 
     /// See [`Transformer::fill`].
     fn fill(&self, tokens: Tensor<2, Int>, lengths: &[usize], cache: &mut KvCache);
+
+    /// See [`Transformer::hidden_step`].
+    fn hidden_step(&self, tokens: Tensor<2, Int>, lengths: &[usize], cache: &mut KvCache) -> Tensor<3>;
+
+    /// See [`Transformer::head`].
+    fn head(&self, x: Tensor<3>) -> Tensor<3>;
 }
 
 impl<L: DecoderLayer> CausalLm for Transformer<L> {
@@ -149,5 +164,13 @@ impl<L: DecoderLayer> CausalLm for Transformer<L> {
 
     fn fill(&self, tokens: Tensor<2, Int>, lengths: &[usize], cache: &mut KvCache) {
         Transformer::fill(self, tokens, lengths, cache);
+    }
+
+    fn hidden_step(&self, tokens: Tensor<2, Int>, lengths: &[usize], cache: &mut KvCache) -> Tensor<3> {
+        Transformer::hidden_step(self, tokens, lengths, cache)
+    }
+
+    fn head(&self, x: Tensor<3>) -> Tensor<3> {
+        Transformer::head(self, x)
     }
 }

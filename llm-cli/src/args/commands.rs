@@ -102,6 +102,25 @@ pub struct BenchArgs {
     pub run: RunArgs,
 }
 
+/// `llm eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// The text, read whole; - is stdin
+    #[arg(long, value_name = "FILE")]
+    pub text: PathBuf,
+    /// Tokens from one window of --context tokens to the next; each scores what none before it did [default: half the context]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = tokens)]
+    pub stride: Option<usize>,
+    /// A reference of the same vocabulary: show KL(OTHER || MODEL) and how often both find the same token likeliest. It is loaded as it
+    /// is stored: --dtype, --quantize and --kv are about MODEL
+    #[arg(long, value_name = "OTHER")]
+    pub compare: Option<String>,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
 /// `llm train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {

@@ -7,7 +7,7 @@ mod parse;
 use clap::{Args, Parser, Subcommand};
 use llm_infer::device::DeviceChoice;
 
-pub use self::commands::{BenchArgs, ChatArgs, GenerateArgs, InspectArgs, TokenizeArgs, TrainArgs};
+pub use self::commands::{BenchArgs, ChatArgs, EvalArgs, GenerateArgs, InspectArgs, TokenizeArgs, TrainArgs};
 pub use self::model::{KvType, ModelArgs, RunArgs, SamplingArgs};
 use self::parse::{device, threads};
 
@@ -38,6 +38,8 @@ pub enum Command {
     Tokenize(TokenizeArgs),
     /// Measure prefill and decode speed
     Bench(BenchArgs),
+    /// Measure perplexity, and how far a model is from another
+    Eval(EvalArgs),
     /// Train a small model from nothing
     Train(TrainArgs),
 }

@@ -18,10 +18,10 @@ pub struct ModelArgs {
 }
 
 /// How a model is loaded and run.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct RunArgs {
-    /// Context: most tokens of prompt and answer together [default: the model's]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = tokens)]
+    /// Context: most tokens of a sequence, prompt and answer together [default: the model's]
+    #[arg(long, visible_alias = "context", value_name = "N", allow_negative_numbers = true, value_parser = tokens)]
     pub ctx: Option<usize>,
     /// Type of the weights in memory; auto is as stored where the device has it
     #[arg(long, value_enum, default_value_t = Dtype::Auto, hide_default_value = true, value_name = "TYPE")]
@@ -83,8 +83,9 @@ pub struct SamplingArgs {
 }
 
 /// `--dtype`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Dtype {
+    #[default]
     Auto,
     F32,
     F16,

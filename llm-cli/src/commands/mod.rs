@@ -5,6 +5,7 @@ mod batch;
 mod bench;
 mod chat;
 mod devices;
+mod eval;
 mod generate;
 mod inspect;
 mod tokenize;
@@ -41,6 +42,7 @@ pub fn run(cli: &Cli, ui: &Ui, interrupt: &Interrupt) -> anyhow::Result<()> {
         Command::Devices => devices::run(&environment, out),
         Command::Tokenize(args) => tokenize::run(args, &environment, out),
         Command::Bench(args) => bench::run(args, &environment, out),
+        Command::Eval(args) => eval::run(args, &environment, out),
         Command::Train(args) => train::run(args, &environment, out),
     }
 }

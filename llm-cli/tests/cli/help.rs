@@ -20,6 +20,7 @@ fn help_lists_the_commands() {
       devices   Show the devices of this machine
       tokenize  Turn text into tokens, or tokens into text
       bench     Measure prefill and decode speed
+      eval      Measure perplexity, and how far a model is from another
       train     Train a small model from nothing
 
     Options:
@@ -45,7 +46,7 @@ fn without_a_command_help_goes_to_stderr() {
 
 #[test]
 fn every_command_has_help_and_the_common_flags() {
-    for command in ["chat", "run", "generate", "inspect", "devices", "tokenize", "bench", "train"] {
+    for command in ["chat", "run", "generate", "inspect", "devices", "tokenize", "bench", "eval", "train"] {
         let help = run(&[command, "--help"]);
         assert_eq!(help.code, 0, "{command}");
         for flag in ["--device", "--threads", "--json", "--verbose", "--quiet"] {

@@ -1,7 +1,7 @@
 //! Ctrl-C: no test waits by the clock; each waits for a byte or for the end of the process.
 #![expect(unsafe_code, reason = "signals can only be sent through the C library")]
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Stdio};
 
 use crate::support::{Copy, plain};
@@ -49,15 +49,32 @@ fn f57_the_second_ends_the_process() {
 }
 
 #[test]
+fn f57_the_first_stops_an_evaluation() {
+    let model = Copy::endless();
+    let text = model.file("text.txt");
+    std::fs::write(&text, "The cat sat on the mat. ".repeat(4096)).expect("written");
+    let arguments =
+        ["eval", &model.path(), "--text", &text.to_string_lossy(), "--context", "2048", "--stride", "1", "--device", "cpu", "-v"];
+    let mut child = plain(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
+    // The last word before the work begins.
+    let said = BufReader::new(child.stderr.as_mut().expect("piped")).lines();
+    assert!(said.map_while(Result::ok).any(|line| line.contains("context 2048")));
+    interrupt(&child);
+    let output = child.wait_with_output().expect("ends");
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(130), &b""[..]));
+}
+
+#[test]
 fn f57_the_first_ends_a_process_that_waits_for_its_prompt() {
     let model = Copy::of("llama");
-    for command in ["generate", "chat", "tokenize"] {
-        let mut child = plain(&[command, &model.path()]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("runs");
+    let path = model.path();
+    for arguments in [&["generate", &path][..], &["chat", &path], &["tokenize", &path], &["eval", &path, "--text", "-"]] {
+        let mut child = plain(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("runs");
         // More than a pipe holds: once it is written, the process reads.
         child.stdin.as_mut().expect("piped").write_all(&[b'a'; 1 << 18]).expect("read");
         interrupt(&child);
         let mut said = Vec::new();
         child.stdout.as_mut().expect("piped").read_to_end(&mut said).expect("ends");
-        assert_eq!((child.wait().expect("a child").code(), said.len()), (Some(130), 0), "{command}");
+        assert_eq!((child.wait().expect("a child").code(), said.len()), (Some(130), 0), "{arguments:?}");
     }
 }

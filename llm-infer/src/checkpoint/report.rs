@@ -51,6 +51,11 @@ impl LoadReport {
         most.map_or_else(|| format!("{:?}", self.dtype).to_lowercase(), |(format, _)| format.to_string())
     }
 
+    /// Bits in memory for each parameter.
+    pub fn bits_per_weight(&self) -> f64 {
+        8.0 * self.bytes as f64 / self.parameters.max(1) as f64
+    }
+
     /// Counts one matrix `[rows, width]` of dtype `from` that was packed as `format`.
     pub(super) fn count_packed(&mut self, [rows, width]: [usize; 2], from: DType, format: QuantFormat) {
         self.tensors += 1;

@@ -25,7 +25,7 @@ use tokenizers::normalizer::Range as Referred;
 use tokenizers::{AddedToken, Encoding, Model, NormalizedString, Normalizer, OffsetType, PreTokenizedString, PreTokenizer, Token};
 
 /// The longest text encoded at once, in bytes.
-const MAX_TEXT: usize = 16 << 20;
+pub const MAX_TEXT: usize = 16 << 20;
 
 /// The tokenizer of a model; clones share it.
 #[derive(Debug, Clone)]

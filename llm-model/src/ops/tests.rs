@@ -60,7 +60,7 @@ fn linear_equals_the_reference() {
 
 /// Activations that 8 bits hold exactly: sixteenths below 8, and 127 of them in each block.
 fn exact(rows: usize, width: usize) -> Vec<f32> {
-    let number = |i: usize| if i % width % 32 == 0 { 127.0 } else { ((i * 37) % 255) as f32 - 127.0 };
+    let number = |i: usize| if (i % width).is_multiple_of(32) { 127.0 } else { ((i * 37) % 255) as f32 - 127.0 };
     (0..rows * width).map(|i| number(i) / 16.0).collect()
 }
 
