@@ -93,20 +93,15 @@ impl QuantWeight {
     pub fn new(matrix: &QuantMatrix, device: &Device) -> Self {
         let QuantMatrix { format, rows, width, .. } = *matrix;
         let tiles = tiles::pack(matrix);
-        let factors_dtype = if device.supports_dtype(DType::F16) { DType::F16 } else { DType::F32 };
         let shape = QuantShape { format, rows, width };
         let [values, factors] = shape.dims();
-        Self::from_data(
-            TensorData::new(tiles.values, values),
-            TensorData::new(tiles.factors, factors).convert_dtype(factors_dtype),
-            shape,
-            device,
-        )
+        Self::from_data(TensorData::new(tiles.values, values), TensorData::new(tiles.factors, factors), shape, device)
     }
 
-    /// What was packed before, as [`QuantShape::dims`] says.
+    /// What was packed before: words and f16 in the shapes of [`QuantShape::dims`]. A device without f16 holds the factors in f32.
     pub fn from_data(values: TensorData, factors: TensorData, shape: QuantShape, device: &Device) -> Self {
-        let dtype = factors.dtype();
+        let dtype = if device.supports_dtype(DType::F16) { DType::F16 } else { DType::F32 };
+        let factors = factors.convert_dtype(dtype);
         Self {
             values: Param::initialized(ParamId::new(), Tensor::from_data(values, (device, DType::I32))),
             factors: Param::initialized(ParamId::new(), Tensor::from_data(factors, (device, dtype))),
@@ -117,5 +112,27 @@ impl QuantWeight {
     /// What it was before it was packed.
     pub fn shape(&self) -> QuantShape {
         self.shape
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantized_weight_gives_the_same_bits_on_every_cpu_backend() {
+        let number = |i: usize| ((i * 7919) % 10_007) as f32 / 10_007.0 - 0.5;
+        let (rows, width) = (33, 172);
+        let x = TensorData::new((0..3 * width).map(number).collect::<Vec<_>>(), [3, width]);
+        for format in QuantFormat::ALL {
+            let matrix = QuantMatrix::nearest(format, &(0..rows * width).map(number).collect::<Vec<_>>(), width);
+            let results = [Device::flex(), Device::ndarray()].map(|device| {
+                let weight = Weight::Quantized(QuantWeight::new(&matrix, &device));
+                assert_eq!((weight.shape(), weight.format()), ([rows, width], Some(format)));
+                let y = weight.project(Tensor::from_data(x.clone(), (&device, DType::F32)));
+                y.into_data().iter::<f32>().map(f32::to_bits).collect::<Vec<_>>()
+            });
+            assert_eq!(results[0], results[1], "{format}");
+        }
     }
 }

@@ -8,7 +8,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering::*};
-use std::sync::{Condvar, Mutex, OnceLock};
+use std::sync::{Condvar, Mutex, OnceLock, TryLockError};
 use std::time::{Duration, Instant};
 
 const SPIN: Duration = Duration::from_micros(60);
@@ -42,9 +42,16 @@ pub fn count() -> usize {
 /// When `work` panics, once the other chunks are done.
 pub fn for_each(chunks: usize, work: impl Fn(usize) + Sync) {
     let pool = pool();
-    match pool.submit.try_lock() {
-        Ok(_turn) if pool.threads > 1 && chunks > 1 && chunks < MASK as usize => pool.run(chunks, &work),
-        _ => (0..chunks).for_each(work),
+    let turn = match pool.submit.try_lock() {
+        // Work that panicked is over all the same.
+        Err(TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
+        turn => turn.ok(),
+    };
+    if turn.is_some() && pool.threads > 1 && chunks > 1 && chunks < MASK as usize {
+        pool.run(chunks, &work);
+    } else {
+        drop(turn);
+        (0..chunks).for_each(work);
     }
 }
 
