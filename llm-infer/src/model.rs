@@ -94,7 +94,7 @@ impl Model {
             device: options.device.clone(),
             report,
             dtype: options.dtype,
-            scheme: options.quantize,
+            scheme: options.quantize.or_else(|| checkpoint.scheme()),
             load_s: start.elapsed().as_secs_f64(),
             config,
         };

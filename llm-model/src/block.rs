@@ -16,6 +16,17 @@ pub struct Step {
     pub sin: Tensor<3>,
 }
 
+/// Matrices of a layer whose inputs all come from one place, so that a factor for each input can move from there into them.
+///
+/// Dividing the outputs of `producer` and multiplying the columns of all `consumers` by the same factors changes no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Folding {
+    /// The weight of a norm, or a matrix whose rows are these inputs; nothing else may read what it yields.
+    pub producer: &'static str,
+    /// Matrices.
+    pub consumers: &'static [&'static str],
+}
+
 /// A layer of a [`crate::Transformer`]; implement it to change the architecture and keep loader, generator and server.
 ///
 /// Parameters are loaded by their path: a field `self_attn` with a field `q_proj` reads `model.layers.N.self_attn.q_proj.weight`.
@@ -30,6 +41,11 @@ pub trait DecoderLayer: Module + ModuleDisplay + std::fmt::Debug + Send + Sync +
     /// The matrices that can be quantized, by the path of their parameters within the layer; a layer that names none stays in floats.
     fn weights_mut(&mut self) -> Vec<(&'static str, &mut Weight)> {
         Vec::new()
+    }
+
+    /// Where factors can be moved between weights, by the paths of [`DecoderLayer::weights_mut`]; none where nothing is known.
+    fn foldings() -> &'static [Folding] {
+        &[]
     }
 }
 
@@ -72,6 +88,19 @@ impl DecoderLayer for TransformerBlock {
             ("mlp.gate_proj.weight", &mut mlp.gate_proj.weight),
             ("mlp.up_proj.weight", &mut mlp.up_proj.weight),
             ("mlp.down_proj.weight", &mut mlp.down_proj.weight),
+        ]
+    }
+
+    fn foldings() -> &'static [Folding] {
+        &[
+            Folding {
+                producer: "input_layernorm.weight",
+                consumers: &["self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight"],
+            },
+            // Only where each head has values of its own: the shapes tell.
+            Folding { producer: "self_attn.v_proj.weight", consumers: &["self_attn.o_proj.weight"] },
+            Folding { producer: "post_attention_layernorm.weight", consumers: &["mlp.gate_proj.weight", "mlp.up_proj.weight"] },
+            Folding { producer: "mlp.up_proj.weight", consumers: &["mlp.down_proj.weight"] },
         ]
     }
 }

@@ -21,7 +21,7 @@ mod transformer;
 mod weight;
 
 pub use attention::Attention;
-pub use block::{DecoderLayer, Step, TransformerBlock};
+pub use block::{DecoderLayer, Folding, Step, TransformerBlock};
 pub use cache::{KvCache, LayerCache};
 pub use config::{Activation, ConfigError, LayerConfig, ModelConfig};
 pub use embedding::Embedding;
@@ -30,4 +30,4 @@ pub use linear::Linear;
 pub use norm::RmsNorm;
 pub use rope::{RopeConfig, RopeScaling};
 pub use transformer::{CausalLm, LogitsAt, Transformer};
-pub use weight::{QuantWeight, Weight};
+pub use weight::{ObservedWeight, QuantWeight, Weight};

@@ -33,7 +33,9 @@ impl Linear {
     /// - `x`: `[batch, seq, in]`; `[batch, seq, out]` out for each.
     pub fn forward_three(all: [&Self; 3], x: Tensor<3>) -> [Tensor<3>; 3] {
         let [batch, seq, inputs] = x.dims();
-        let [a, b, c] = ops::linear_three(x.reshape([batch * seq, inputs]), all.map(|linear| linear.weight.tensor()));
+        let x = x.reshape([batch * seq, inputs]);
+        let weights = all.map(|linear| linear.weight.before(&x));
+        let [a, b, c] = ops::linear_three(x, weights);
         [all[0].finish(a, [batch, seq]), all[1].finish(b, [batch, seq]), all[2].finish(c, [batch, seq])]
     }
 
@@ -46,7 +48,9 @@ impl Linear {
         if gate.bias.is_some() || up.bias.is_some() {
             return ops::gated(gate.forward(x.clone()), up.forward(x), activation);
         }
-        let y = ops::gated_linear(x.reshape([batch * seq, inputs]), gate.weight.tensor(), up.weight.tensor(), activation);
+        let x = x.reshape([batch * seq, inputs]);
+        let (gate, up) = (gate.weight.before(&x), up.weight.before(&x));
+        let y = ops::gated_linear(x, gate, up, activation);
         let outputs = y.dims()[1];
         y.reshape([batch, seq, outputs])
     }

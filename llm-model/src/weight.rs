@@ -1,4 +1,7 @@
-//! A matrix as a model holds it: in floats, or quantized.
+//! A matrix as a model holds it: in floats, watched, or quantized.
+
+use std::fmt;
+use std::sync::Arc;
 
 use burn::module::{Initializer, Module, Param, ParamId};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
@@ -13,6 +16,26 @@ pub enum Weight {
     Dense(Param<Tensor<2>>),
     /// Small integers with a scale for every 32 of them.
     Quantized(QuantWeight),
+    /// As dense, and what it is multiplied with is shown to a function: how calibration learns which inputs matter.
+    Observed(ObservedWeight),
+}
+
+/// A matrix in floats whose inputs are watched.
+#[derive(Module, Debug)]
+pub struct ObservedWeight {
+    weight: Param<Tensor<2>>,
+    #[module(skip)]
+    observer: Observer,
+}
+
+/// What is called with the inputs, `[rows, in]`, of every product.
+#[derive(Clone)]
+struct Observer(Arc<dyn Fn(Tensor<2>) + Send + Sync>);
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("Observer")
+    }
 }
 
 /// A packed matrix on its device, see [`tiles`].
@@ -32,10 +55,17 @@ impl Weight {
         Self::Dense(Initializer::Normal { mean: 0.0, std }.init([rows, width], device))
     }
 
+    /// Shows the inputs, `[rows, in]`, of every product of a matrix in floats to `watch`; one that is quantized stays as it is.
+    pub fn observe(&mut self, watch: impl Fn(Tensor<2>) + Send + Sync + 'static) {
+        if let Self::Dense(weight) | Self::Observed(ObservedWeight { weight, .. }) = self {
+            *self = Self::Observed(ObservedWeight { weight: weight.clone(), observer: Observer(Arc::new(watch)) });
+        }
+    }
+
     /// `[out, in]`.
     pub fn shape(&self) -> [usize; 2] {
         match self {
-            Self::Dense(weight) => weight.lazy_shape().dims(),
+            Self::Dense(weight) | Self::Observed(ObservedWeight { weight, .. }) => weight.lazy_shape().dims(),
             Self::Quantized(weight) => [weight.shape.rows, weight.shape.width],
         }
     }
@@ -43,7 +73,9 @@ impl Weight {
     /// Bytes in memory.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Dense(weight) => weight.val().dtype().size() * weight.lazy_shape().num_elements(),
+            Self::Dense(weight) | Self::Observed(ObservedWeight { weight, .. }) => {
+                weight.val().dtype().size() * weight.lazy_shape().num_elements()
+            }
             Self::Quantized(weight) => weight.shape.format.bytes(weight.shape.rows, weight.shape.width),
         }
     }
@@ -51,7 +83,7 @@ impl Weight {
     /// The format of quantized weights.
     pub fn format(&self) -> Option<QuantFormat> {
         match self {
-            Self::Dense(_) => None,
+            Self::Dense(_) | Self::Observed(_) => None,
             Self::Quantized(weight) => Some(weight.shape.format),
         }
     }
@@ -62,14 +94,19 @@ impl Weight {
     /// - `x`: `[rows, in]` in f32; `[rows, out]` out.
     pub fn project(&self, x: Tensor<2>) -> Tensor<2> {
         debug_assert_eq!(x.dtype(), DType::F32, "activations are f32");
-        ops::linear(x, self.tensor())
+        let weight = self.before(&x);
+        ops::linear(x, weight)
     }
 
-    /// What operations take.
-    pub(crate) fn tensor(&self) -> AnyWeight {
+    /// What operations take that multiply it with `x [rows, in]`; who watches the weight is shown `x`.
+    pub(crate) fn before(&self, x: &Tensor<2>) -> AnyWeight {
         match self {
             Self::Dense(weight) => AnyWeight::dense(weight.val()),
             Self::Quantized(weight) => AnyWeight::quantized(weight.values.val(), weight.factors.val(), weight.shape),
+            Self::Observed(weight) => {
+                (weight.observer.0)(x.clone());
+                AnyWeight::dense(weight.weight.val())
+            }
         }
     }
 
@@ -79,7 +116,7 @@ impl Weight {
     /// - `ids`: `[n]`; `[n, in]` in f32 out.
     pub fn rows(&self, ids: Tensor<1, Int>) -> Tensor<2> {
         match self {
-            Self::Dense(weight) => {
+            Self::Dense(weight) | Self::Observed(ObservedWeight { weight, .. }) => {
                 let rows = weight.val().select(0, ids);
                 if rows.dtype() == DType::F32 { rows } else { rows.cast(DType::F32) }
             }
@@ -98,9 +135,9 @@ impl QuantWeight {
         Self::from_data(TensorData::new(tiles.values, values), TensorData::new(tiles.factors, factors), shape, device)
     }
 
-    /// What was packed before: words and f16 in the shapes of [`QuantShape::dims`]. A device without f16 holds the factors in f32.
+    /// What was packed before, as [`QuantShape::dims`] says; factors become f32 on a device without f16.
     pub fn from_data(values: TensorData, factors: TensorData, shape: QuantShape, device: &Device) -> Self {
-        let dtype = if device.supports_dtype(DType::F16) { DType::F16 } else { DType::F32 };
+        let dtype = if device.supports_dtype(DType::F16) { factors.dtype() } else { DType::F32 };
         let factors = factors.convert_dtype(dtype);
         Self {
             values: Param::initialized(ParamId::new(), Tensor::from_data(values, (device, DType::I32))),
@@ -120,6 +157,8 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg(feature = "ndarray")]
+    #[expect(deprecated, reason = "burn-ndarray is deprecated upstream, but users may still ask for it")]
     fn a_quantized_weight_gives_the_same_bits_on_every_cpu_backend() {
         let number = |i: usize| ((i * 7919) % 10_007) as f32 / 10_007.0 - 0.5;
         let (rows, width) = (33, 172);

@@ -14,7 +14,8 @@ struct Names(Vec<String>);
 
 impl Names {
     fn path(&self) -> String {
-        self.0.join(".")
+        // Burn enters an enum by the name of its variant, which is no part of the path.
+        self.0.iter().map(String::as_str).filter(|name| *name != "Dense").collect::<Vec<_>>().join(".")
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
+use llm_infer::llm_model::quant::QuantFormat;
+use llm_infer::quantize;
 use llm_infer::train::Shape;
 
-use super::parse::{above_zero, count, depth, positive, seed, tokens, training_context};
+use super::parse::{above_zero, bytes, count, depth, positive, seed, tokens, training_context};
 use super::{ModelArgs, RunArgs, SamplingArgs};
 
 /// `llm chat`.
@@ -119,6 +121,73 @@ pub struct EvalArgs {
     pub compare: Option<String>,
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+/// `llm quantize`.
+#[derive(Debug, Args)]
+pub struct QuantizeArgs {
+    /// The model: a folder, a .safetensors file beside its config.json, a name in the models folder, or `builtin`
+    #[arg(value_name = "IN")]
+    pub input: String,
+    /// The folder that is written
+    #[arg(value_name = "OUT")]
+    pub out: PathBuf,
+    /// Format of the layers' matrices
+    #[arg(long, value_enum, default_value_t = Format::Int4, value_name = "FORMAT")]
+    pub scheme: Format,
+    /// Format of embedding and head [default: int8, which costs little; int8-asymmetric where the scheme is]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub embedding_scheme: Option<Format>,
+    /// rtn rounds each weight to the nearest; gptq and awq also look at what a text makes of it, and need --calibration
+    #[arg(long, value_enum, default_value_t = Method::Rtn, value_name = "METHOD")]
+    pub method: Method,
+    /// A text of some thousand tokens, or a .jsonl of {"text": ..} or {"messages": [..]}; an eighth is held out to measure with
+    #[arg(long, value_name = "FILE")]
+    pub calibration: Option<PathBuf>,
+    /// Most bytes of the weight file: each matrix gets 4 or 8 bits, as it needs them most
+    #[arg(long, value_name = "BYTES", value_parser = bytes, conflicts_with = "embedding_scheme")]
+    pub budget: Option<u64>,
+    /// Replace a model that is at OUT already, once the new one is complete
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `--scheme`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Int8,
+    Int4,
+    Int8Asymmetric,
+    Int4Asymmetric,
+}
+
+impl From<Format> for QuantFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Int8 => Self::Int8,
+            Format::Int4 => Self::Int4,
+            Format::Int8Asymmetric => Self::Int8Asymmetric,
+            Format::Int4Asymmetric => Self::Int4Asymmetric,
+        }
+    }
+}
+
+/// `--method`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Method {
+    Rtn,
+    Gptq,
+    Awq,
+}
+
+impl From<Method> for quantize::Method {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Rtn => Self::Rtn,
+            Method::Gptq => Self::Gptq,
+            Method::Awq => Self::Awq,
+        }
+    }
 }
 
 /// `llm train`.

@@ -7,7 +7,7 @@ mod parse;
 use clap::{Args, Parser, Subcommand};
 use llm_infer::device::DeviceChoice;
 
-pub use self::commands::{BenchArgs, ChatArgs, EvalArgs, GenerateArgs, InspectArgs, TokenizeArgs, TrainArgs};
+pub use self::commands::{BenchArgs, ChatArgs, EvalArgs, GenerateArgs, InspectArgs, QuantizeArgs, TokenizeArgs, TrainArgs};
 pub use self::model::{KvType, ModelArgs, RunArgs, SamplingArgs};
 use self::parse::{device, threads};
 
@@ -40,6 +40,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Measure perplexity, and how far a model is from another
     Eval(EvalArgs),
+    /// Write a model with weights of 8 or 4 bits
+    Quantize(QuantizeArgs),
     /// Train a small model from nothing
     Train(TrainArgs),
 }

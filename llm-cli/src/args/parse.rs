@@ -48,6 +48,18 @@ fn within(text: &str, range: RangeInclusive<usize>) -> Result<usize, String> {
     }
 }
 
+/// A number of bytes, as `1500000`, `1.5M` or `2GiB`.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 7] =
+        [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("K", 1_000), ("M", 1_000_000), ("G", 1_000_000_000), ("", 1)];
+    let unit = UNITS.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)));
+    let parsed = unit.and_then(|(number, unit)| match number.parse::<u64>() {
+        Ok(whole) => whole.checked_mul(unit),
+        Err(_) => number.parse().ok().filter(|x: &f64| *x > 0.0 && x.is_finite() && unit > 1).map(|x| (x * unit as f64) as u64),
+    });
+    parsed.filter(|bytes| *bytes > 0).ok_or_else(|| "a number of bytes, as 5000000, 5M or 4.8MiB".into())
+}
+
 pub fn seed(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("a whole number from 0 to {}", u64::MAX))
 }
@@ -88,5 +100,11 @@ mod tests {
         assert_eq!(threads("20000"), Err("a whole number from 1 to 1024".into()));
         assert!(depth("18446744073709551615").is_err() && depth("0").is_ok() && tokens("0").is_err());
         assert!(training_context("1").is_err() && training_context("2").is_ok());
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(["12", "3K", "1.5M", "2GiB"].map(|text| bytes(text).unwrap()), [12, 3_000, 1_500_000, 2 << 30]);
+        assert!(["", "0", "-1", "1.5", "x", "NaNM", "99999999999999G"].into_iter().all(|text| bytes(text).is_err()));
     }
 }

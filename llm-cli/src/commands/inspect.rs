@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 use super::{Environment, print_json};
 use crate::args::InspectArgs;
 use crate::models;
-use crate::settings::dtype_name;
 use crate::ui::{Unit, plain};
 
 /// A checkpoint with what lies beside it; a tokenizer or template that is missing or damaged is part of the finding.
@@ -68,7 +67,7 @@ fn check(parts: &Parts, environment: &Environment) -> llm_infer::Result<CheckRep
 fn totals(checkpoint: &Checkpoint) -> (BTreeMap<String, Total>, Total) {
     let (mut by_type, mut all) = (BTreeMap::<String, Total>::new(), Total::default());
     for info in checkpoint.tensors() {
-        for total in [by_type.entry(dtype_name(info.dtype)).or_default(), &mut all] {
+        for total in [by_type.entry(info.type_name()).or_default(), &mut all] {
             total.tensors += 1;
             total.parameters += info.elements();
             total.bytes += info.bytes;
@@ -81,7 +80,7 @@ fn as_json(path: &str, parts: &Parts, check: Option<CheckReport>) -> Value {
     let (by_type, all) = totals(&parts.checkpoint);
     let total = |total: &Total| json!({"tensors": total.tensors, "parameters": total.parameters, "bytes": total.bytes});
     let tensors = parts.checkpoint.tensors().iter().map(|info| {
-        json!({"name": info.name, "dtype": dtype_name(info.dtype), "shape": info.shape, "bytes": info.bytes, "file": info.file.to_string_lossy()})
+        json!({"name": info.name, "dtype": info.type_name(), "shape": info.shape, "bytes": info.bytes, "file": info.file.to_string_lossy()})
     });
     let generation = parts.checkpoint.generation_config();
     let mut value = json!({
@@ -91,6 +90,7 @@ fn as_json(path: &str, parts: &Parts, check: Option<CheckReport>) -> Value {
         "parameters": all.parameters,
         "bytes": all.bytes,
         "dtypes": by_type.iter().map(|(dtype, of_type)| (dtype.clone(), total(of_type))).collect::<serde_json::Map<_, _>>(),
+        "quantization": parts.checkpoint.config().get("quantization_config"),
         "tokenizer": tokenizer_json(parts),
         "eos_token_id": generation.eos_token_id,
         "chat_template": parts.template.is_ok(),
@@ -127,15 +127,19 @@ fn print(path: &str, parts: &Parts, check: Option<CheckReport>, out: &mut dyn Wr
             writeln!(out, "{name:<24} {}", plain(&brief(&name, &value)))?;
         }
     }
+    if let Some(line) = quantization_line(parts) {
+        writeln!(out, "{:<24} {}", "quantization", plain(&line))?;
+    }
     writeln!(out, "{:<24} {}", "tokenizer", plain(&tokenizer_line(parts)))?;
     writeln!(out, "{:<24} {}", "chat_template", plain(&template_line(parts)))?;
     writeln!(out)?;
     print_tensors(parts, out)?;
     writeln!(out)?;
+    let types = by_type.keys().map(String::len).max().unwrap_or(0).max(5);
     for (dtype, total) in &by_type {
         writeln!(
             out,
-            "{dtype:<5} {:>5} tensors {:>16} parameters {:>12}",
+            "{dtype:<types$} {:>5} tensors {:>16} parameters {:>12}",
             total.tensors,
             grouped(total.parameters as u64),
             size(total.bytes)
@@ -150,8 +154,9 @@ fn print(path: &str, parts: &Parts, check: Option<CheckReport>, out: &mut dyn Wr
 fn print_tensors(parts: &Parts, out: &mut dyn Write) -> std::io::Result<()> {
     let named: Vec<_> = parts.checkpoint.tensors().iter().map(|info| (plain(&info.name), info)).collect();
     let width = named.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let types = named.iter().map(|(_, info)| info.type_name().len()).max().unwrap_or(0).max(5);
     for (name, info) in named {
-        writeln!(out, "{name:<width$}  {:<5} {:<16} {:>12}", dtype_name(info.dtype), format!("{:?}", info.shape), size(info.bytes))?;
+        writeln!(out, "{name:<width$}  {:<types$} {:<16} {:>12}", info.type_name(), format!("{:?}", info.shape), size(info.bytes))?;
     }
     Ok(())
 }
@@ -166,6 +171,13 @@ fn brief(name: &str, value: &Value) -> String {
         }
         _ => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
     }
+}
+
+/// `gptq: int4, int8` where weights are quantized.
+fn quantization_line(parts: &Parts) -> Option<String> {
+    let quantization = parts.checkpoint.config().get("quantization_config").filter(|_| parts.checkpoint.is_quantized())?;
+    let formats: Vec<&str> = quantization["formats"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    Some(format!("{}: {}", quantization["method"].as_str().unwrap_or("unknown"), formats.join(", ")))
 }
 
 fn tokenizer_line(parts: &Parts) -> String {
@@ -194,7 +206,7 @@ fn grouped(number: u64) -> String {
 }
 
 /// Bytes in the largest unit that keeps a number above 1.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
     let power = (bytes.max(1).ilog2() / 10).min(units.len() as u32 - 1);
     if power == 0 { format!("{bytes} B") } else { format!("{:.1} {}", bytes as f64 / 1024_f64.powi(power as i32), units[power as usize]) }

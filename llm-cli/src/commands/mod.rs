@@ -8,6 +8,7 @@ mod devices;
 mod eval;
 mod generate;
 mod inspect;
+mod quantize;
 mod tokenize;
 mod train;
 
@@ -43,6 +44,7 @@ pub fn run(cli: &Cli, ui: &Ui, interrupt: &Interrupt) -> anyhow::Result<()> {
         Command::Tokenize(args) => tokenize::run(args, &environment, out),
         Command::Bench(args) => bench::run(args, &environment, out),
         Command::Eval(args) => eval::run(args, &environment, out),
+        Command::Quantize(args) => quantize::run(args, &environment, out),
         Command::Train(args) => train::run(args, &environment, out),
     }
 }

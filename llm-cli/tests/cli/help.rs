@@ -21,6 +21,7 @@ fn help_lists_the_commands() {
       tokenize  Turn text into tokens, or tokens into text
       bench     Measure prefill and decode speed
       eval      Measure perplexity, and how far a model is from another
+      quantize  Write a model with weights of 8 or 4 bits
       train     Train a small model from nothing
 
     Options:
@@ -46,7 +47,7 @@ fn without_a_command_help_goes_to_stderr() {
 
 #[test]
 fn every_command_has_help_and_the_common_flags() {
-    for command in ["chat", "run", "generate", "inspect", "devices", "tokenize", "bench", "eval", "train"] {
+    for command in ["chat", "run", "generate", "inspect", "devices", "tokenize", "bench", "eval", "quantize", "train"] {
         let help = run(&[command, "--help"]);
         assert_eq!(help.code, 0, "{command}");
         for flag in ["--device", "--threads", "--json", "--verbose", "--quiet"] {

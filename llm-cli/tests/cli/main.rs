@@ -8,6 +8,7 @@ mod help;
 #[cfg(unix)]
 mod interrupt;
 mod models;
+mod quantize;
 mod support;
 #[cfg(unix)]
 mod terminal;

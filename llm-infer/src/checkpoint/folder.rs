@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::quantized;
 use super::safetensors::Safetensors;
 use super::sharded::ShardedSafetensors;
 use super::source::WeightSource;
@@ -44,7 +45,7 @@ impl Files {
     /// Opens the weights and checks their headers.
     pub fn open_weights(&self) -> Result<Box<dyn WeightSource>> {
         let is_index = self.weights.extension().is_some_and(|extension| extension == "json");
-        Ok(if is_index { Box::new(ShardedSafetensors::open(&self.weights)?) } else { Box::new(Safetensors::open(&self.weights)?) })
+        if is_index { Ok(Box::new(ShardedSafetensors::open(&self.weights)?)) } else { quantized::joined(Safetensors::open(&self.weights)?) }
     }
 }
 

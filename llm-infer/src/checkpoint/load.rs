@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use llm_model::quant::{BLOCK, QuantFormat, QuantShape};
+use llm_model::quant::{BLOCK, QuantShape};
 use llm_model::{QuantWeight, Weight};
 
 use super::convert::{convert, require_finite};
@@ -17,7 +17,7 @@ use super::module::{ModulePath, Parameter, parameters};
 use super::options::{LoadOptions, Progress, WeightDtype, require_uncancelled};
 use super::report::{LoadReport, Mismatch};
 use super::source::{TensorInfo, WeightSource};
-use crate::quantize::{pack, rtn};
+use crate::quantize::{pack, pack_stored, rtn};
 use crate::{Error, Result};
 
 /// Uploads wait for the device after this many bytes, so that its queue never holds the model a second time.
@@ -25,7 +25,7 @@ const SYNC_BYTES: usize = 64 << 20;
 
 /// Replaces every parameter of `module` by the tensor that `name_of` its path names; `path` is named in messages.
 ///
-/// `weights_of` lists the matrices of a module that are quantized if `options` ask for it.
+/// `weights_of` lists the matrices of a module that stay quantized where they are, or are quantized if `options` ask for it.
 pub(super) fn fill<M: Module>(
     mut module: M,
     weights_of: impl for<'m> Fn(&'m mut M) -> Vec<(String, &'m mut Weight)>,
@@ -53,10 +53,8 @@ pub(super) fn fill<M: Module>(
     let total_bytes = plan.wanted.values().map(|info| info.bytes).sum();
     let path = ModulePath::default();
     let mut loader = Loader { source, wanted: plan.wanted, total_bytes, unsynced: 0, options, path, report, failure: None };
-    if let Some(scheme) = options.quantize {
-        for (path, weight) in weights_of(&mut module) {
-            loader.quantize(&path, weight, scheme.format_of(&path))?;
-        }
+    for (path, weight) in weights_of(&mut module) {
+        loader.pack(&path, weight)?;
     }
     let module = module.map(&mut loader);
     if let Some(error) = loader.failure {
@@ -95,7 +93,7 @@ impl<'a> Plan<'a> {
             let name = name_of(&parameter.path);
             match stored.get(name.as_str()) {
                 None => mismatch.missing.push(format!("`{name}`")),
-                Some(info) if info.shape == parameter.shape && info.dtype.is_float() == parameter.float => {
+                Some(info) if info.shape == parameter.shape && info.is_float() == parameter.float => {
                     wanted.insert(parameter.path.clone(), *info);
                 }
                 Some(info) => mismatch.misshapen.push(difference(info, parameter)),
@@ -122,7 +120,7 @@ impl<'a> Plan<'a> {
 fn difference(info: &TensorInfo, parameter: &Parameter) -> String {
     if info.shape == parameter.shape {
         let expected = if parameter.float { "floats" } else { "integers" };
-        return format!("`{}` (got {}, expected {expected})", info.name, info.dtype.name());
+        return format!("`{}` (got {}, expected {expected})", info.name, info.type_name());
     }
     format!("`{}` (got {:?}, expected {:?})", info.name, info.shape, parameter.shape)
 }
@@ -173,7 +171,7 @@ impl<'a> Loader<'a> {
     fn read(&mut self, info: &'a TensorInfo, device: &Device) -> Result<TensorData> {
         require_uncancelled(self.options.cancel)?;
         let target = match info.shape.len() {
-            _ if !info.dtype.is_float() => info.dtype,
+            _ if !info.is_float() => info.dtype,
             0 | 1 => DType::F32,
             _ => self.report.dtype,
         };
@@ -183,23 +181,28 @@ impl<'a> Loader<'a> {
             sync(device)?;
             self.unsynced = 0;
         }
-        self.report.count(info.elements(), info.dtype, target);
+        self.report.count(info, target);
         self.tell(info);
         Ok(data)
     }
 
-    /// Reads the matrix at `path` and packs it; only the packed one goes to the device.
-    fn quantize(&mut self, path: &str, weight: &mut Weight, format: QuantFormat) -> Result<()> {
-        let Some(info) = self.wanted.remove(path) else { return Ok(()) };
+    /// Reads the matrix at `path` where it is quantized or shall be; only its tiles go to the device.
+    fn pack(&mut self, path: &str, weight: &mut Weight) -> Result<()> {
+        let Some(info) = self.wanted.get(path).copied() else { return Ok(()) };
+        let Some(format) = info.format.or_else(|| self.options.quantize.map(|scheme| scheme.format_of(path))) else { return Ok(()) };
+        self.wanted.remove(path);
         require_uncancelled(self.options.cancel)?;
-        let data = self.source.read(&info.name)?;
-        require_finite(&data, info)?;
-        let shape = weight.shape();
-        let [values, factors] = pack(&data, format, |weights, values| rtn::round(format, weights, &[1.0; BLOCK], values));
-        drop(data);
-        let shape_of = QuantShape { format, rows: shape[0], width: shape[1] };
-        *weight = Weight::Quantized(QuantWeight::from_data(values, factors, shape_of, &self.options.device));
-        self.report.count_packed(shape, info.dtype, format);
+        let [rows, width] = weight.shape();
+        let [values, factors] = if info.format.is_some() {
+            pack_stored(&self.source.read_quantized(&info.name)?)
+        } else {
+            let data = self.source.read(&info.name)?;
+            require_finite(&data, info)?;
+            pack(&data, format, |weights, values| rtn::round(format, weights, &[1.0; BLOCK], values))
+        };
+        let shape = QuantShape { format, rows, width };
+        *weight = Weight::Quantized(QuantWeight::from_data(values, factors, shape, &self.options.device));
+        self.report.count_packed(info, [rows, width], format);
         self.tell(info);
         Ok(())
     }

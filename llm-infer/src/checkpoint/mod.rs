@@ -7,10 +7,15 @@ mod convert;
 mod folder;
 mod generation_config;
 pub(crate) mod json;
+mod layout;
 mod load;
 mod module;
 mod new_file;
+mod new_folder;
+mod notes;
 mod options;
+mod quantized;
+mod quantized_file;
 mod report;
 mod safetensors;
 mod save;
@@ -22,18 +27,25 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use burn::tensor::Device;
-use llm_model::{DecoderLayer, ModelConfig, Transformer, arch};
+use burn::module::Module;
+use burn::tensor::{Device, TensorData};
+use llm_model::quant::QuantFormat;
+use llm_model::{DecoderLayer, ModelConfig, Transformer, TransformerBlock, arch, quant};
 use serde_json::Value;
 
 pub use self::safetensors::Safetensors;
 pub use generation_config::GenerationConfig;
 pub(crate) use new_file::write_atomic;
+pub(crate) use new_folder::NewFolder;
+pub(crate) use notes::VERSION as QUANTIZATION_VERSION;
+pub(crate) use options::require_uncancelled;
 pub use options::{LoadOptions, Progress, SaveOptions, WeightDtype};
+pub(crate) use quantized_file::{Form, Planned, QuantizedFile};
 pub use report::{CheckReport, Conversion, LoadReport};
 pub use sharded::ShardedSafetensors;
 pub use source::{TensorInfo, WeightSource};
 
+use crate::quantize::Scheme;
 use crate::{Error, Result};
 
 /// A model on disk or in the binary: its configuration, and its weights by name.
@@ -64,14 +76,16 @@ impl Checkpoint {
         let generation_path = files.generation_config();
         let has_generation_config = generation_path.symlink_metadata().is_ok();
         let generation_config = if has_generation_config { Some(json::read_object(&generation_path)?) } else { None };
-        Ok(Self {
+        let checkpoint = Self {
             path: path.to_owned(),
             generation_config: GenerationConfig::from_json(&generation_path, generation_config.as_ref(), &config)?,
             source: files.open_weights()?,
             folder: Some(files.folder),
             config_path,
             config,
-        })
+        };
+        checkpoint.check_quantization()?;
+        Ok(checkpoint)
     }
 
     /// A checkpoint that is part of the binary, called `name` in messages.
@@ -84,14 +98,16 @@ impl Checkpoint {
         let (config_path, generation_path) = (path.join("config.json"), path.join("generation_config.json"));
         let config = json::parse_object(&config_path, config.as_bytes())?;
         let generation_config = generation_config.map(|text| json::parse_object(&generation_path, text.as_bytes())).transpose()?;
-        Ok(Self {
+        let checkpoint = Self {
             path: path.to_owned(),
             folder: None,
             generation_config: GenerationConfig::from_json(&generation_path, generation_config.as_ref(), &config)?,
-            source: Box::new(Safetensors::from_bytes(path.join("model.safetensors"), safetensors)?),
+            source: quantized::joined(Safetensors::from_bytes(path.join("model.safetensors"), safetensors)?)?,
             config_path,
             config,
-        })
+        };
+        checkpoint.check_quantization()?;
+        Ok(checkpoint)
     }
 
     /// The path it was opened by, or the name of an embedded one.
@@ -133,6 +149,36 @@ impl Checkpoint {
         model_config(&self.config_path, &self.config)
     }
 
+    /// Whether tensors are quantized.
+    pub fn is_quantized(&self) -> bool {
+        self.tensors().iter().any(|info| info.format.is_some())
+    }
+
+    /// The formats of most of the layers' matrices and of the embedding; `None` where the embedding is in floats.
+    pub(crate) fn scheme(&self) -> Option<Scheme> {
+        let embedding = self.tensors().iter().find(|info| info.name == arch::tensor_name("embed_tokens.weight"))?.format?;
+        let layers = self.tensors().iter().filter(|info| info.name.contains(".layers.")).filter_map(|info| info.format);
+        let counts = QuantFormat::ALL.map(|format| (layers.clone().filter(|one| *one == format).count(), format));
+        let layers = counts.into_iter().filter(|(count, _)| *count > 0).max_by_key(|(count, _)| *count);
+        Some(Scheme { layers: layers.map_or(embedding, |(_, format)| format), embedding })
+    }
+
+    /// Refuses a configuration and weights of which only one speaks of our quantization.
+    fn check_quantization(&self) -> Result<()> {
+        let method = self.config.get("quantization_config").and_then(|quantization| quantization.get("quant_method"));
+        let said = method.and_then(Value::as_str) == Some(quant::METHOD);
+        if said == self.is_quantized() {
+            return Ok(());
+        }
+        let (path, field, got, expected) = if said {
+            let weights = self.tensors().first().map_or(self.path.as_path(), |info| &info.file);
+            (weights, format!("__metadata__: {}", notes::KEY), "nothing", "how to unpack the weights that config.json calls quantized")
+        } else {
+            (self.config_path.as_path(), "quantization_config".to_owned(), "nothing", "the method by which the weights are quantized")
+        };
+        Err(Error::invalid(path, field, got, expected).with_hint("another program rewrote the file; quantize the model again"))
+    }
+
     /// Reads the weights into a model whose layers are `L`.
     ///
     /// # Errors
@@ -141,6 +187,10 @@ impl Checkpoint {
     /// device lacks, a file that changes meanwhile, and [`Error::Cancelled`].
     pub fn load<L: DecoderLayer>(&self, options: &LoadOptions) -> Result<(Transformer<L>, LoadReport)> {
         let config = self.model_config()?;
+        if let Some(scheme) = options.quantize.filter(|_| self.is_quantized()) {
+            return Err(Error::request("--quantize", format!("`{scheme}` for a model that is quantized already"), "a model in floats")
+                .with_hint("leave `--quantize` out: the model runs as it was quantized"));
+        }
         let model = config.init_with::<L>(&options.device);
         load::fill(
             model,
@@ -153,18 +203,49 @@ impl Checkpoint {
         )
     }
 
+    /// The dimensions of the tensor `name`; none where there is no such tensor.
+    pub(crate) fn shape(&self, name: &str) -> &[usize] {
+        self.tensors().iter().find(|info| info.name == name).map_or(&[], |info| &info.shape)
+    }
+
+    /// Refuses NaN and infinity in `data` of the tensor `name`.
+    pub(crate) fn require_finite(&self, data: &TensorData, name: &str) -> Result<()> {
+        self.tensors().iter().find(|info| info.name == name).map_or(Ok(()), |info| convert::require_finite(data, info))
+    }
+
+    /// Fills a part of the model, whose path is `prefix`, in f32 from `source`.
+    pub(crate) fn load_part<M: Module>(&self, module: M, prefix: &str, source: &dyn WeightSource, device: &Device) -> Result<M> {
+        let name_of = |path: &str| arch::tensor_name(&format!("{prefix}{path}"));
+        let options = LoadOptions { dtype: WeightDtype::F32, ..LoadOptions::new(device) };
+        Ok(load::fill(module, |_| Vec::new(), source, &self.path, &name_of, &|_| true, &options)?.0)
+    }
+
+    /// Whether the tensor `name` is left out by every load: it is computed, or tied to another.
+    pub(crate) fn is_no_weight(&self, name: &str) -> Result<bool> {
+        Ok(is_no_weight(name, &self.model_config()?))
+    }
+
     /// Checks that the tensors are those of the architecture, by name and shape; none is read.
     ///
     /// # Errors
     ///
     /// A configuration that is not understood, tensors that are missing or misshapen, and ends of answers that are no tokens.
     pub fn check_shapes(&self) -> Result<()> {
-        let config = self.model_config()?;
-        self.generation_config.check_ids(&self.path, config.vocab_size)?;
-        load::compare(&config.init(&Device::flex()), &*self.source, &self.path, &arch::tensor_name)
+        self.check_shapes_of::<TransformerBlock>()
     }
 
-    /// Reads every tensor and refuses the first NaN or infinity.
+    /// As [`Checkpoint::check_shapes`] of a model whose layers are `L`.
+    ///
+    /// # Errors
+    ///
+    /// See there.
+    pub fn check_shapes_of<L: DecoderLayer>(&self) -> Result<()> {
+        let config = self.model_config()?;
+        self.generation_config.check_ids(&self.path, config.vocab_size)?;
+        load::compare(&config.init_with::<L>(&Device::flex()), &*self.source, &self.path, &arch::tensor_name)
+    }
+
+    /// Reads every tensor and refuses the first NaN or infinity, and what the format of a quantized one does not have.
     ///
     /// # Errors
     ///
@@ -174,8 +255,11 @@ impl Checkpoint {
         let total_bytes = tensors.iter().map(|info| info.bytes).sum();
         let mut report = CheckReport { tensors: 0, values: 0, bytes: 0 };
         for info in tensors {
-            options::require_uncancelled(cancel)?;
-            convert::require_finite(&self.source.read(&info.name)?, info)?;
+            require_uncancelled(cancel)?;
+            match info.format {
+                Some(_) => drop(self.source.read_quantized(&info.name)?),
+                None => convert::require_finite(&self.source.read(&info.name)?, info)?,
+            }
             report.tensors += 1;
             report.values += info.elements();
             report.bytes += info.bytes;

@@ -101,6 +101,6 @@ pub struct Progress<'a> {
 }
 
 /// [`Error::Cancelled`] once `cancel` is true.
-pub(super) fn require_uncancelled(cancel: Option<&AtomicBool>) -> Result<()> {
+pub(crate) fn require_uncancelled(cancel: Option<&AtomicBool>) -> Result<()> {
     if cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) { Err(Error::Cancelled) } else { Ok(()) }
 }

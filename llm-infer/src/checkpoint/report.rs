@@ -5,6 +5,8 @@ use std::fmt;
 use burn::tensor::DType;
 use llm_model::quant::QuantFormat;
 
+use super::source::TensorInfo;
+
 /// How many names a message lists before it only counts.
 const LISTED: usize = 10;
 
@@ -56,11 +58,11 @@ impl LoadReport {
         8.0 * self.bytes as f64 / self.parameters.max(1) as f64
     }
 
-    /// Counts one matrix `[rows, width]` of dtype `from` that was packed as `format`.
-    pub(super) fn count_packed(&mut self, [rows, width]: [usize; 2], from: DType, format: QuantFormat) {
+    /// Counts one matrix `[rows, width]` that is packed as `format`.
+    pub(super) fn count_packed(&mut self, info: &TensorInfo, [rows, width]: [usize; 2], format: QuantFormat) {
         self.tensors += 1;
         self.parameters += rows * width;
-        self.bytes_read += (rows * width * from.size()) as u64;
+        self.bytes_read += info.bytes;
         self.bytes += format.bytes(rows, width) as u64;
         match self.quantized.iter_mut().find(|(known, _)| *known == format) {
             Some((_, count)) => *count += 1,
@@ -68,12 +70,14 @@ impl LoadReport {
         }
     }
 
-    /// Counts one tensor of dtype `from` that was loaded as `to`.
-    pub(super) fn count(&mut self, elements: usize, from: DType, to: DType) {
+    /// Counts one tensor that was loaded as `to`.
+    pub(super) fn count(&mut self, info: &TensorInfo, to: DType) {
         self.tensors += 1;
-        self.parameters += elements;
-        self.bytes_read += (elements * from.size()) as u64;
-        self.bytes += (elements * to.size()) as u64;
+        self.parameters += info.elements();
+        self.bytes_read += info.bytes;
+        self.bytes += (info.elements() * to.size()) as u64;
+        // What is quantized is read as f32.
+        let from = if info.format.is_some() { DType::F32 } else { info.dtype };
         if from == to {
             return;
         }

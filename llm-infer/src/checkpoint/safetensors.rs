@@ -82,6 +82,11 @@ impl Safetensors {
         &self.metadata
     }
 
+    /// The file, or the name of an embedded one.
+    pub fn path(&self) -> &Path {
+        self.blob.path()
+    }
+
     fn new(blob: Blob) -> Result<Self> {
         let header = read_header(&blob)?;
         let parsed: Entries<Entry, MAX_TENSORS> = json::parse(blob.path(), &header)?;
@@ -96,7 +101,14 @@ impl Safetensors {
         for Span { name, dtype, shape, begin, end } in spans {
             file.by_name.insert(name.to_owned(), file.tensors.len());
             file.offsets.push(data_start + begin);
-            file.tensors.push(TensorInfo { name: name.to_owned(), dtype, shape, bytes: end - begin, file: file.blob.path().clone() });
+            file.tensors.push(TensorInfo {
+                name: name.to_owned(),
+                dtype,
+                shape,
+                bytes: end - begin,
+                format: None,
+                file: file.blob.path().clone(),
+            });
         }
         Ok(file)
     }

@@ -7,13 +7,13 @@ use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::convert::convert;
+use super::layout::{Layout, Slot};
 use super::module::ModulePath;
 use super::new_file::NewFile;
 use super::options::{Progress, SaveOptions, WeightDtype, require_uncancelled};
-use super::safetensors::dtype_name;
 use super::source::TensorInfo;
 use crate::{Error, Result};
 
@@ -29,9 +29,14 @@ pub(super) fn save_module<M: Module>(
     if !options.overwrite {
         refuse_existing(&[&weights, &config_path])?;
     }
-    let mut planner = Planner { path: ModulePath::default(), name_of, options, file: &weights, tensors: Vec::new() };
+    let mut planner = Planner { path: ModulePath::default(), name_of, options, file: &weights, tensors: Vec::new(), quantized: None };
     module.visit(&mut planner);
-    let layout = Layout::new(planner.tensors)?;
+    if let Some(name) = planner.quantized {
+        return Err(Error::invalid(folder, format!("tensor `{name}`"), "quantized weights", "floats")
+            .with_hint("`llm quantize` writes quantized models; save the one that they were made from"));
+    }
+    // Transformers refuses files that do not say which framework's layout they follow.
+    let layout = Layout::new(planner.tensors, json!({"format": "pt"}))?;
     let config = with_dtype(config, &layout, &config_path)?;
 
     std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
@@ -76,13 +81,6 @@ fn with_dtype(config: &Value, layout: &Layout, path: &Path) -> Result<Value> {
     Ok(config)
 }
 
-/// One tensor and its place in the data.
-struct Slot {
-    path: String,
-    info: TensorInfo,
-    begin: u64,
-}
-
 /// Collects the tensors of a module and the dtypes they are saved in.
 struct Planner<'a> {
     path: ModulePath,
@@ -90,6 +88,8 @@ struct Planner<'a> {
     options: &'a SaveOptions<'a>,
     file: &'a Path,
     tensors: Vec<Slot>,
+    /// The first matrix that is no longer in floats.
+    quantized: Option<String>,
 }
 
 impl Planner<'_> {
@@ -102,7 +102,7 @@ impl Planner<'_> {
         };
         let path = self.path.join();
         let bytes = (shape.iter().product::<usize>() * dtype.size()) as u64;
-        let info = TensorInfo { name: (self.name_of)(&path), dtype, shape, bytes, file: self.file.into() };
+        let info = TensorInfo { name: (self.name_of)(&path), dtype, shape, bytes, format: None, file: self.file.into() };
         self.tensors.push(Slot { path, info, begin: 0 });
     }
 }
@@ -110,6 +110,9 @@ impl Planner<'_> {
 impl ModuleVisitor for Planner<'_> {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.enter(name, container);
+        if name == "Quantized" && self.quantized.is_none() {
+            self.quantized = Some((self.name_of)(&self.path.join()));
+        }
     }
 
     fn exit_module(&mut self, _: &str, container: &str) {
@@ -122,41 +125,6 @@ impl ModuleVisitor for Planner<'_> {
 
     fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
         self.plan(param.lazy_shape().to_vec(), param.val().dtype());
-    }
-}
-
-/// The header and where each tensor goes.
-struct Layout {
-    header: Vec<u8>,
-    slots: Vec<Slot>,
-    data_bytes: u64,
-}
-
-impl Layout {
-    /// Wider elements first, then by name, with the data at a multiple of 8: every tensor is aligned, as the format advises.
-    fn new(mut slots: Vec<Slot>) -> Result<Self> {
-        slots.sort_by(|a, b| b.info.dtype.size().cmp(&a.info.dtype.size()).then_with(|| a.info.name.cmp(&b.info.name)));
-        let mut entries = Map::new();
-        // Transformers refuses files that do not say which framework's layout they follow.
-        entries.insert("__metadata__".to_owned(), json!({"format": "pt"}));
-        let mut end = 0;
-        for Slot { info, begin, .. } in &mut slots {
-            let field = format!("tensor `{}`", info.name);
-            let Some(dtype) = dtype_name(info.dtype) else {
-                return Err(Error::invalid(&info.file, field, format!("dtype {}", info.dtype.name()), "one that safetensors has"));
-            };
-            *begin = end;
-            end += info.bytes;
-            let entry = json!({"dtype": dtype, "shape": info.shape, "data_offsets": [*begin, end]});
-            if entries.insert(info.name.clone(), entry).is_some() {
-                return Err(Error::invalid(&info.file, field, "two parameters of that name", "one"));
-            }
-        }
-        let mut text = Value::Object(entries).to_string();
-        text.extend(std::iter::repeat_n(' ', text.len().next_multiple_of(8) - text.len()));
-        let mut header = (text.len() as u64).to_le_bytes().to_vec();
-        header.extend(text.into_bytes());
-        Ok(Self { header, slots, data_bytes: end })
     }
 }
 

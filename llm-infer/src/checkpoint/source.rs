@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use burn::tensor::{DType, TensorData};
+use llm_model::quant::{QuantFormat, StoredMatrix};
 
 use crate::{Error, Result};
 
@@ -18,8 +19,10 @@ use crate::{Error, Result};
 pub struct TensorInfo {
     /// The name, as stored: `model.layers.0.self_attn.q_proj.weight`.
     pub name: String,
-    /// The stored element type.
+    /// The stored element type; that of the values where the tensor is quantized.
     pub dtype: DType,
+    /// How a quantized tensor is read; its values and factors count as one tensor.
+    pub format: Option<QuantFormat>,
     /// The dimensions, outermost first; empty for a scalar.
     pub shape: Vec<usize>,
     /// The stored size in bytes.
@@ -33,6 +36,16 @@ impl TensorInfo {
     pub fn elements(&self) -> usize {
         self.shape.iter().product()
     }
+
+    /// Whether it stands for floats, stored as such or quantized.
+    pub fn is_float(&self) -> bool {
+        self.format.is_some() || self.dtype.is_float()
+    }
+
+    /// The name of its format or element type: `int4`, `bf16`.
+    pub fn type_name(&self) -> String {
+        self.format.map_or_else(|| format!("{:?}", self.dtype).to_lowercase(), |format| format.to_string())
+    }
 }
 
 /// A set of named tensors, read one at a time.
@@ -40,12 +53,23 @@ pub trait WeightSource: Send + Sync {
     /// All tensors, in the order in which they are stored.
     fn tensors(&self) -> &[TensorInfo];
 
-    /// Reads the tensor `name` in its stored dtype.
+    /// Reads the tensor `name` in its stored dtype, or in f32 where it is quantized.
     ///
     /// # Errors
     ///
     /// An unknown name, a file that cannot be read, and one that changed since it was opened.
     fn read(&self, name: &str) -> Result<TensorData>;
+
+    /// Reads the quantized tensor `name` as it is stored.
+    ///
+    /// # Errors
+    ///
+    /// As [`WeightSource::read`], a tensor that is not quantized, and values or factors that its format does not have.
+    fn read_quantized(&self, name: &str) -> Result<StoredMatrix> {
+        let file = self.tensors().first().map(|info| info.file.clone());
+        let file = file.as_deref().unwrap_or(Path::new(""));
+        Err(Error::invalid(file, format!("tensor `{name}`"), "floats", "a quantized tensor"))
+    }
 }
 
 /// Bytes with a name: an open file, or a part of the binary.

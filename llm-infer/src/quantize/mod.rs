@@ -1,14 +1,32 @@
 //! Post-training quantization: floats in, packed weights out.
 
+pub mod awq;
+pub mod budget;
+mod calibration;
+mod companions;
+pub mod gptq;
+mod job;
+mod layers;
+#[cfg(test)]
+mod measured;
+mod moments;
 mod pack;
+mod report;
 pub mod rtn;
+mod sensitivity;
+mod strips;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::str::FromStr;
 
 use llm_model::quant::QuantFormat;
 
-pub(crate) use pack::pack;
+pub use job::{QuantizeOptions, quantize, quantize_with};
+pub use moments::Moments;
+pub(crate) use pack::{pack, pack_stored};
+pub use report::{MatrixReport, QuantizeReport, quality};
 
 use crate::{Error, Result};
 
@@ -27,6 +45,12 @@ impl Scheme {
     /// 4 bits in the layers; embedding and head, which suffer most, have 8.
     pub const INT4: Self = Self { layers: QuantFormat::Int4, embedding: QuantFormat::Int8 };
 
+    /// `layers` in the layers, and 8 bits in embedding and head.
+    pub fn new(layers: QuantFormat) -> Self {
+        let embedding = if layers.has_minima() && layers.bits() == 8 { layers } else { QuantFormat::Int8 };
+        Self { layers, embedding }
+    }
+
     /// The format of the matrix at `path` in the model.
     pub fn format_of(&self, path: &str) -> QuantFormat {
         if path.starts_with("layers.") { self.layers } else { self.embedding }
@@ -42,6 +66,34 @@ impl FromStr for Scheme {
             "int4" => Ok(Self::INT4),
             _ => Err(Error::request("quantize", format!("`{name}`"), "int8 or int4")),
         }
+    }
+}
+
+/// How weights are rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// To nearest, see [`rtn`].
+    Rtn,
+    /// Column after column, errors passed on, see [`gptq`].
+    Gptq,
+    /// To nearest, with large inputs made small before, see [`awq`].
+    Awq,
+}
+
+impl Method {
+    /// Its name on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rtn => "rtn",
+            Self::Gptq => "gptq",
+            Self::Awq => "awq",
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str(self.name())
     }
 }
 

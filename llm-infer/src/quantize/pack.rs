@@ -5,22 +5,32 @@ use std::sync::Mutex;
 use burn::tensor::{DType, TensorData};
 use half::{bf16, f16};
 use llm_model::ops::threads;
-use llm_model::quant::{QuantFormat, QuantMatrix, QuantShape, tiles};
+use llm_model::quant::{QuantFormat, QuantMatrix, QuantShape, StoredMatrix, tiles};
 
 /// Packed values and factors of `data [rows, width]`, which holds floats; `round` fills the values of a block and returns scale
 /// and minimum, and is called on all threads.
 pub fn pack(data: &TensorData, format: QuantFormat, round: impl Fn(&[f32], &mut [u8]) -> (f16, f16) + Sync) -> [TensorData; 2] {
     let (rows, width) = (data.shape()[0], data.shape()[1]);
-    let dims = QuantShape { format, rows, width }.dims();
+    pack_strips(QuantShape { format, rows, width }, |from, count| {
+        QuantMatrix::quantize(format, &widened(data, from * width, count * width), width, &round)
+    })
+}
+
+/// Packed values and factors of a matrix as a file holds it.
+pub fn pack_stored(stored: &StoredMatrix) -> [TensorData; 2] {
+    pack_strips(stored.shape, |from, count| stored.rows(from, count))
+}
+
+/// `strip` gives some rows, the first and how many, and is called on all threads.
+fn pack_strips(shape: QuantShape, strip: impl Fn(usize, usize) -> QuantMatrix + Sync) -> [TensorData; 2] {
+    let dims = shape.dims();
     let counts = dims.map(|dims| dims[1..].iter().product::<usize>().max(1));
     let (mut values, mut factors) = (vec![0; dims[0][0] * counts[0]], vec![f16::ZERO; dims[1][0] * counts[1]]);
     let pieces: Vec<_> = values.chunks_mut(counts[0]).zip(factors.chunks_mut(counts[1])).map(Mutex::new).collect();
-    threads::for_each(pieces.len(), |strip| {
-        let from = strip * tiles::ROWS;
-        let count = tiles::ROWS.min(rows - from);
-        let weights = widened(data, from * width, count * width);
-        let packed = tiles::pack(&QuantMatrix::quantize(format, &weights, width, &round));
-        let mut piece = pieces[strip].lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    threads::for_each(pieces.len(), |index| {
+        let from = index * tiles::ROWS;
+        let packed = tiles::pack(&strip(from, tiles::ROWS.min(shape.rows - from)));
+        let mut piece = pieces[index].lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         piece.0.copy_from_slice(&packed.values);
         piece.1.copy_from_slice(&packed.factors);
     });
@@ -29,7 +39,7 @@ pub fn pack(data: &TensorData, format: QuantFormat, round: impl Fn(&[f32], &mut 
 }
 
 /// `count` numbers from `from` on in f32.
-fn widened(data: &TensorData, from: usize, count: usize) -> Vec<f32> {
+pub fn widened(data: &TensorData, from: usize, count: usize) -> Vec<f32> {
     macro_rules! part {
         ($type:ty, $widen:expr) => {
             data.as_slice::<$type>().map(|all| all[from..from + count].iter().copied().map($widen).collect()).unwrap_or_default()

@@ -5,12 +5,31 @@
 //! solved for, and what has the least Σ importance · (w − ŵ)² wins.
 
 use half::f16;
-use llm_model::quant::{BLOCK, QuantFormat};
+use llm_model::quant::{BLOCK, QuantFormat, QuantMatrix};
+
+use super::strips;
 
 /// The range that candidates give up or add, in sixteenths of a step at the end of the range.
 const CANDIDATES: [f32; 9] = [0.0, -1.75, -1.5, -1.25, -1.0, -0.75, -0.5, -0.25, 0.25];
 /// 1.5 · 2²³: added to a number below 2²², it leaves the nearest integer in the low bits.
 const ROUND: f32 = 12_582_912.0;
+
+/// `weights [rows, width]` in `format`; `importance [width]` says how much the error of each input counts, all alike without it.
+pub fn matrix(format: QuantFormat, weights: &[f32], width: usize, importance: Option<&[f32]>) -> QuantMatrix {
+    let blocks: Vec<[f32; BLOCK]> = match importance {
+        Some(importance) => importance.chunks(BLOCK).map(|part| std::array::from_fn(|i| part.get(i).copied().unwrap_or(0.0))).collect(),
+        None => vec![[1.0; BLOCK]; width.div_ceil(BLOCK)],
+    };
+    // A block whose inputs are always 0 is rounded as if they counted.
+    let blocks: Vec<_> = blocks.into_iter().map(|block| if block.iter().all(|x| *x == 0.0) { [1.0; BLOCK] } else { block }).collect();
+    strips::quantize(format, weights, width, |rows| {
+        let mut block = (0..blocks.len()).cycle();
+        QuantMatrix::quantize(format, rows, width, |weights, values| {
+            let importance = &blocks[block.next().unwrap_or_default()];
+            round(format, weights, importance, values)
+        })
+    })
+}
 
 /// Fills `values` with the integers that come nearest to the `weights` of a block; returns their scale and minimum.
 ///

@@ -12,7 +12,7 @@ mod tests;
 
 use serde_json::Value;
 
-use crate::{ConfigError, ModelConfig};
+use crate::{ConfigError, ModelConfig, quant};
 use fields::{Fields, quoted};
 
 /// `model_type` and the reader of its `config.json`.
@@ -35,11 +35,13 @@ pub(crate) fn config(json: &Value) -> Result<ModelConfig, ConfigError> {
     };
     if let Some(quantized) = fields.object("quantization_config")? {
         let method = quantized.string_or("quant_method", "unknown")?;
-        return Err(ConfigError::new(
-            "quantization_config",
-            format!("weights quantized by {}", quoted(method)),
-            "weights in f32, f16 or bf16",
-        ));
+        if method != quant::METHOD {
+            return Err(ConfigError::new(
+                "quantization_config",
+                format!("weights quantized by {}", quoted(method)),
+                format!("weights in f32, f16 or bf16, or quantized by `{}`", quant::METHOD),
+            ));
+        }
     }
     read(&fields)
 }

@@ -1,18 +1,25 @@
 //! Quantized weights: what the numbers mean, whatever backend multiplies them.
 //!
 //! Each row of a matrix is cut into blocks of 32 inputs. A block has a scale, and in the asymmetric formats a minimum; each weight
-//! is a small unsigned integer. [`QuantMatrix`] is this logical form, which files hold; [`tiles`] is how it lies in memory.
+//! is a small unsigned integer. [`QuantMatrix`] is this logical form; [`StoredMatrix`] is how files hold it, [`tiles`] how it lies in
+//! memory.
 
 mod int4;
 mod int8;
+mod stored;
 pub mod tiles;
 
 use std::fmt;
 
 use half::f16;
 
+pub use stored::{Flaw, StoredMatrix};
+
 /// Inputs that share a scale.
 pub const BLOCK: usize = 32;
+
+/// What `quantization_config.quant_method` of a `config.json` says where the weights are quantized in these formats.
+pub const METHOD: &str = "llm-blocks";
 
 /// How weights are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -209,13 +216,19 @@ impl QuantMatrix {
 
     /// The weights that the values stand for, `[rows, width]`.
     pub fn dequantize(&self) -> Vec<f32> {
-        let mut weights = Vec::with_capacity(self.values.len());
-        for (row, values) in self.values.chunks_exact(self.width).enumerate() {
-            for (block, values) in values.chunks(BLOCK).enumerate() {
-                let at = row * self.blocks() + block;
-                let minimum = self.minima.get(at).copied().unwrap_or(f16::ZERO);
-                weights.extend(values.iter().map(|value| self.format.weight(*value, self.scales[at], minimum)));
-            }
+        (0..self.rows).flat_map(|row| self.row(row)).collect()
+    }
+
+    /// The weights that the values of a row stand for, `[width]`.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn row(&self, row: usize) -> Vec<f32> {
+        let mut weights = Vec::with_capacity(self.width);
+        for (block, values) in self.values[row * self.width..(row + 1) * self.width].chunks(BLOCK).enumerate() {
+            let at = row * self.blocks() + block;
+            let minimum = self.minima.get(at).copied().unwrap_or(f16::ZERO);
+            weights.extend(values.iter().map(|value| self.format.weight(*value, self.scales[at], minimum)));
         }
         weights
     }

@@ -3,6 +3,7 @@
 mod folder;
 mod header;
 mod load;
+mod quantized;
 mod save;
 
 use std::path::{Path, PathBuf};

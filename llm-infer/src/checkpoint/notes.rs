@@ -1,0 +1,93 @@
+//! What the `__metadata__` of a file with quantized tensors says: which tensors these are, and how anyone can unpack them.
+
+use llm_model::quant::{BLOCK, QuantFormat, QuantShape};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+use super::json::{self, Entries};
+use crate::{Error, Result};
+
+/// The entry of `__metadata__`; its value is JSON.
+pub(super) const KEY: &str = "quantization";
+
+/// The version of all that is written here.
+pub(crate) const VERSION: u64 = 1;
+
+/// The most quantized tensors of one file.
+const MAX_TENSORS: usize = 1 << 16;
+
+/// Sizes above this are no matrix of any model; products of two still fit.
+const MAX_SIZE: usize = 1 << 30;
+
+#[derive(Deserialize)]
+struct Notes {
+    version: u64,
+    block_size: usize,
+    tensors: Entries<Entry, MAX_TENSORS>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    format: String,
+    shape: [usize; 2],
+}
+
+/// The notes about `matrices`, by their names.
+pub(super) fn write(matrices: &[(String, QuantShape)]) -> Value {
+    let (mut formats, mut tensors) = (Map::new(), Map::new());
+    for (name, QuantShape { format, rows, width }) in matrices {
+        let weight = if format.has_minima() { "scale * q + minimum".to_owned() } else { format!("scale * (q - {})", format.zero()) };
+        formats.insert(format.to_string(), json!({"bits": format.bits(), "weight": weight}));
+        tensors.insert(name.clone(), json!({"format": format.name(), "shape": [rows, width]}));
+    }
+    let layout = json!({
+        "X.values": "U8 [rows, ceil(width * bits / 8)]: the q of each row in order; of 4 bits, input 2i is in the low half of byte i and input 2i + 1 in the high half",
+        "X.scales": "F16 [rows, ceil(width / block_size)]: input i of a row has scale i / block_size",
+        "X.minima": "as the scales, in formats with a minimum",
+    });
+    let notes = json!({"version": VERSION, "block_size": BLOCK, "formats": formats, "layout": layout, "tensors": tensors});
+    // Transformers refuses files that do not say which framework's layout they follow.
+    json!({"format": "pt", KEY: notes.to_string()})
+}
+
+/// The quantized tensors that `text` names, the notes of the file `path`.
+pub(super) fn read(path: &Path, text: &str) -> Result<Vec<(String, QuantShape)>> {
+    let field = format!("__metadata__: {KEY}");
+    let invalid = |key: &str, got: String, expected: String| Error::invalid(path, format!("{field}: {key}"), got, expected);
+    // The version decides how the rest is read.
+    let version = serde_json::from_str::<Value>(text).ok().and_then(|notes| notes.get("version")?.as_u64());
+    if let Some(version) = version.filter(|version| *version != VERSION) {
+        return Err(invalid("version", version.to_string(), VERSION.to_string()).with_hint("a newer `llm` wrote it; use that one"));
+    }
+    let notes: Notes = json::parse(path, text.as_bytes()).map_err(|error| match error {
+        Error::Invalid { path, field: place, got, expected, hint } => {
+            Error::Invalid { path, field: format!("{field}: {place}"), got, expected, hint }
+        }
+        other => other,
+    })?;
+    debug_assert_eq!(notes.version, VERSION);
+    if notes.block_size != BLOCK {
+        return Err(invalid("block_size", notes.block_size.to_string(), BLOCK.to_string()));
+    }
+    if let Some(name) = notes.tensors.duplicate() {
+        return Err(invalid(&format!("tensor `{name}`"), "two entries".to_owned(), "one".to_owned()));
+    }
+    notes.tensors.entries.into_iter().map(|(name, entry)| entry.shape(&name, &invalid).map(|shape| (name, shape))).collect()
+}
+
+impl Entry {
+    fn shape(self, name: &str, invalid: &dyn Fn(&str, String, String) -> Error) -> Result<QuantShape> {
+        let Some(format) = QuantFormat::from_name(&self.format) else {
+            let known = QuantFormat::ALL.map(QuantFormat::name).join(", ");
+            let got: String = self.format.chars().take(32).flat_map(char::escape_debug).collect();
+            return Err(invalid(&format!("tensor `{name}`: format"), format!("`{got}`"), format!("one of {known}")));
+        };
+        let [rows, width] = self.shape;
+        if !(1..=MAX_SIZE).contains(&rows) || !(1..=MAX_SIZE).contains(&width) {
+            let expected = format!("sizes from 1 to {MAX_SIZE}");
+            return Err(invalid(&format!("tensor `{name}`: shape"), format!("{:?}", self.shape), expected));
+        }
+        Ok(QuantShape { format, rows, width })
+    }
+}

@@ -1,0 +1,105 @@
+//! A `.safetensors` file with quantized tensors: `X.values`, `X.scales` and perhaps `X.minima` are shown as the one tensor `X`.
+
+use std::collections::HashMap;
+
+use burn::tensor::{DType, TensorData, f16};
+use llm_model::quant::{Flaw, QuantShape, StoredMatrix};
+
+use super::notes;
+use super::safetensors::Safetensors;
+use super::source::{TensorInfo, WeightSource};
+use crate::{Error, Result};
+
+/// The names of the parts of a quantized tensor, after its own.
+pub(super) const VALUES: &str = ".values";
+pub(super) const SCALES: &str = ".scales";
+pub(super) const MINIMA: &str = ".minima";
+
+/// A file some of whose tensors are quantized.
+#[derive(Debug)]
+pub(super) struct Quantized {
+    file: Safetensors,
+    tensors: Vec<TensorInfo>,
+    shapes: HashMap<String, QuantShape>,
+}
+
+/// The parts of a quantized tensor: name, dtype and dimensions.
+pub(super) fn parts(name: &str, shape: QuantShape) -> Vec<(String, DType, [usize; 2])> {
+    let mut parts = vec![(format!("{name}{VALUES}"), DType::U8, [shape.rows, shape.row_bytes()])];
+    for factor in [SCALES, MINIMA].into_iter().take(shape.format.factors()) {
+        parts.push((format!("{name}{factor}"), DType::F16, [shape.rows, shape.blocks()]));
+    }
+    parts
+}
+
+/// `file` as it is, or with its quantized tensors joined where its notes name some.
+pub(super) fn joined(file: Safetensors) -> Result<Box<dyn WeightSource>> {
+    let Some(notes) = file.metadata().get(notes::KEY) else { return Ok(Box::new(file)) };
+    let shapes = notes::read(file.path(), notes)?;
+    Ok(Box::new(Quantized::new(file, shapes)?))
+}
+
+impl Quantized {
+    fn new(file: Safetensors, shapes: Vec<(String, QuantShape)>) -> Result<Self> {
+        let mut stored: HashMap<&str, &TensorInfo> = file.tensors().iter().map(|info| (info.name.as_str(), info)).collect();
+        let mut whole = HashMap::new();
+        for (name, shape) in &shapes {
+            let field = |part: &str| format!("tensor `{part}`");
+            if stored.contains_key(name.as_str()) {
+                return Err(Error::invalid(file.path(), field(name), "it beside a quantized one of its name", "one of them"));
+            }
+            let mut bytes = 0;
+            for (part, dtype, dims) in parts(name, *shape) {
+                let expected = format!("{} {dims:?}, as {} {:?} needs", dtype.name(), shape.format, [shape.rows, shape.width]);
+                let Some(info) = stored.remove(part.as_str()) else {
+                    return Err(Error::invalid(file.path(), field(&part), "nothing", expected));
+                };
+                if info.dtype != dtype || info.shape != dims {
+                    return Err(Error::invalid(file.path(), field(&part), format!("{} {:?}", info.dtype.name(), info.shape), expected));
+                }
+                bytes += info.bytes;
+            }
+            let (format, dims) = (Some(shape.format), vec![shape.rows, shape.width]);
+            let joined = TensorInfo { name: name.clone(), dtype: DType::U8, shape: dims, bytes, format, file: file.path().into() };
+            whole.insert(format!("{name}{VALUES}"), joined);
+        }
+        // In the order of the file, each where its values are.
+        let listed = |info: &TensorInfo| whole.remove(&info.name).or_else(|| stored.contains_key(info.name.as_str()).then(|| info.clone()));
+        let tensors = file.tensors().iter().filter_map(listed).collect();
+        Ok(Self { tensors, shapes: shapes.into_iter().collect(), file })
+    }
+
+    fn factors(&self, name: &str, part: &str) -> Result<Vec<f16>> {
+        let data = self.file.read(&format!("{name}{part}"))?;
+        data.try_into_vec().map_err(|error| Error::invalid(self.file.path(), format!("tensor `{name}{part}`"), error, "f16"))
+    }
+}
+
+impl WeightSource for Quantized {
+    fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    fn read(&self, name: &str) -> Result<TensorData> {
+        if !self.shapes.contains_key(name) {
+            return self.file.read(name);
+        }
+        let matrix = self.read_quantized(name)?.matrix();
+        Ok(TensorData::new(matrix.dequantize(), [matrix.rows, matrix.width]))
+    }
+
+    fn read_quantized(&self, name: &str) -> Result<StoredMatrix> {
+        let path = self.file.path();
+        let unknown = || Error::invalid(path, format!("tensor `{name}`"), "no such quantized tensor", "one");
+        let shape = *self.shapes.get(name).ok_or_else(unknown)?;
+        let values = self.file.read(&format!("{name}{VALUES}"))?;
+        let values = values.try_into_vec().map_err(|error| Error::invalid(path, format!("tensor `{name}{VALUES}`"), error, "u8"))?;
+        let minima = if shape.format.has_minima() { self.factors(name, MINIMA)? } else { Vec::new() };
+        let stored = StoredMatrix { shape, values, scales: self.factors(name, SCALES)?, minima };
+        stored.check().map_err(|Flaw { part, row, place, got, expected }| {
+            Error::invalid(path, format!("tensor `{name}.{part}` at [{row}, {place}]"), format!("`{got}`"), expected)
+                .with_hint("the file is damaged; quantize the model again")
+        })?;
+        Ok(stored)
+    }
+}
