@@ -15,6 +15,11 @@ use super::{Scheme, rtn};
 use crate::Result;
 use crate::checkpoint::{Checkpoint, Planned, QuantizedFile, require_uncancelled};
 
+/// How much more a loss in embedding or head counts than the same in a layer: it reaches the logits whole, where a layer adds a part
+/// to a sum. On `builtin`, whose head is its embedding, 4 bits there lose 0.010 and cost a KL of 0.008, and in all layers together
+/// lose 0.12 and cost 0.011.
+const ENDS: f64 = 8.0;
+
 /// The formats of the matrices at `paths` with which the file that `planned` plans has at most `budget` bytes.
 ///
 /// With `sequences` a matrix counts by the share of its outputs' energy that is lost, else by that of its weights.
@@ -42,7 +47,10 @@ pub(super) fn formats<L: DecoderLayer>(
         Some(sequences) => by_outputs::<L>(checkpoint, paths, sequences, options)?,
         None => paths.iter().map(|path| loss(checkpoint, path, None, options)).collect::<Result<_>>()?,
     };
-    choices.iter_mut().zip(losses).for_each(|(choice, loss)| choice.loss = loss);
+    for ((choice, path), loss) in choices.iter_mut().zip(paths).zip(losses) {
+        let weight = if [EMBEDDING, HEAD].contains(&path.as_str()) { ENDS } else { 1.0 };
+        choice.loss = loss.map(|loss| weight * loss);
+    }
     loop {
         let chosen = choose(&choices, fixed, budget)?;
         let formats = paths.iter().zip(chosen).map(|(path, is_many)| (path.clone(), if is_many { many } else { few })).collect();
