@@ -3,6 +3,7 @@
 mod conversations;
 mod gradients;
 mod house;
+mod invariance;
 mod laws;
 mod parity;
 mod support;

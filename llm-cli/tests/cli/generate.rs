@@ -122,3 +122,20 @@ fn f55_a_closed_pipe_ends_quietly() {
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    for quantize in [None, Some("int8"), Some("int4")] {
+        let answer = |threads: &str| {
+            let prompt = ["generate", "--chat", "--prompt", "Tell me a story about a crab.", "--logprobs", "3"];
+            let mut arguments = [&prompt[..], &GREEDY[..], &["--threads", threads]].concat();
+            arguments.extend(quantize.iter().flat_map(|scheme| ["--quantize", scheme]));
+            let answer = run(&arguments).json();
+            (answer["tokens"].clone(), answer["logprobs"].clone())
+        };
+        let one = answer("1");
+        for threads in ["2", "3", "7"] {
+            assert_eq!(answer(threads), one, "{quantize:?} with {threads} threads");
+        }
+    }
+}

@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn exp_is_within_two_units_in_the_last_place() {
-        for i in -8700..8800 {
+        for i in (-8700..8800).step_by(if cfg!(miri) { 1000 } else { 1 }) {
             let x = i as f32 / 100.0;
             let want = f64::from(x).exp();
             assert!((f64::from(exp(x)) - want).abs() <= 2.4e-7 * want, "{x}: {} {want}", exp(x));
