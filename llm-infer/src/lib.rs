@@ -1,7 +1,7 @@
 //! Local inference for large language models on Burn: checkpoints in, text out.
 //!
 //! The way of a prompt: [`checkpoint`] reads a [`Model`] ([`quantize`] packs it if asked), [`chat`] renders the conversation, [`tokenizer`] makes ids of it,
-//! [`session`] keeps the cache between turns ([`conversation`] its messages), [`generate`] runs prefill and decode, [`sample`] picks each token. [`bench`]
+//! [`session`] keeps the cache between turns ([`conversation`] its messages), [`generate`] runs prefill and decode, [`sample`] picks each token. [`mod@bench`]
 //! measures speed, [`eval`] quality.
 
 pub mod bench;
