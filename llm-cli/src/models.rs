@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use llm_infer::builtin;
+use llm_infer::checkpoint::PackedCache;
 
-use crate::args::ModelArgs;
+use crate::args::{self, ModelArgs};
 use crate::spelling;
 use crate::ui::Failure;
 
@@ -63,6 +64,34 @@ pub fn data_folder() -> Option<PathBuf> {
         home().map(|home| home.join("Library/Application Support"))
     } else {
         variable("XDG_DATA_HOME").or_else(|| home().map(|home| home.join(".local/share")))
+    };
+    base.map(|base| base.join("llm"))
+}
+
+/// The cache of packed weights: in `LLM_CACHE`, else in `packed` in the cache folder; of at most `LLM_CACHE_SIZE` bytes. `None` where the
+/// system names no such folder.
+///
+/// # Errors
+/// A size that is none.
+pub fn packed_cache() -> Result<Option<PackedCache>, Failure> {
+    let folder = variable("LLM_CACHE").or_else(|| cache_folder().map(|folder| folder.join("packed")));
+    let limit = variable("LLM_CACHE_SIZE").map(|size| {
+        let size = size.to_string_lossy();
+        args::bytes(&size).map_err(|expected| Failure::usage(format!("LLM_CACHE_SIZE: got `{size}`, expected {expected}")))
+    });
+    let limit = limit.transpose()?.unwrap_or(PackedCache::LIMIT);
+    Ok(folder.map(|folder| PackedCache::new(folder).with_limit(limit)))
+}
+
+/// The folder of what this program can make again, where the platform keeps such.
+fn cache_folder() -> Option<PathBuf> {
+    let home = || variable("HOME");
+    let base = if cfg!(windows) {
+        variable("LOCALAPPDATA").map(|local| local.join("cache"))
+    } else if cfg!(target_os = "macos") {
+        home().map(|home| home.join("Library/Caches"))
+    } else {
+        variable("XDG_CACHE_HOME").or_else(|| home().map(|home| home.join(".cache")))
     };
     base.map(|base| base.join("llm"))
 }

@@ -32,12 +32,14 @@ impl Setup {
         let path = models::resolve(model)?;
         let device = open_device(common.device, ui)?;
         let kv = run.kv.map(|kv| kv_dtype(kv, &device)).transpose()?;
+        let cache = if run.no_cache { None } else { models::packed_cache()? };
         interrupt.hold();
         let progress = ui.progress("loading", Unit::Bytes);
         let show = |done: &Progress| progress.update(done.bytes, done.total_bytes);
         let options = ModelOptions {
             dtype: run.dtype.into(),
             quantize: run.quantize.map(Into::into),
+            cache,
             strict: run.strict,
             progress: Some(&show),
             cancel: Some(interrupt.flag()),
@@ -106,6 +108,15 @@ fn report_load(model: &Model, ui: &Ui) {
         details.push_str(&format!(", {} {from} -> {to}", tensors(change.tensors)));
     }
     ui.detail(&details);
+    let cache = &report.cache;
+    for (what, file) in [("mapped from", &cache.mapped), ("written to", &cache.written)] {
+        if let Some(file) = file {
+            ui.detail(&format!("packed weights {what} cache {}", file.display()));
+        }
+    }
+    for notice in &cache.notices {
+        ui.warning(&format!("{notice} (`--no-cache` does without)"));
+    }
     for asked in &model.generation().unsupported {
         ui.warning(&format!("generation_config.json: {asked}: not supported, generation goes on without it"));
     }

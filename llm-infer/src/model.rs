@@ -8,7 +8,7 @@ use burn::tensor::DType;
 use llm_model::{CausalLm, DecoderLayer, ModelConfig, RopeScaling, TransformerBlock};
 
 use crate::chat::ChatTemplate;
-use crate::checkpoint::{self, Checkpoint, GenerationConfig, LoadReport, Progress, WeightDtype};
+use crate::checkpoint::{self, Checkpoint, GenerationConfig, LoadReport, PackedCache, Progress, WeightDtype};
 use crate::device::DeviceInfo;
 use crate::quantize::Scheme;
 use crate::tokenizer::Tokenizer;
@@ -22,6 +22,8 @@ pub struct ModelOptions<'a> {
     pub dtype: WeightDtype,
     /// Packs the matrices as they are read.
     pub quantize: Option<Scheme>,
+    /// Where packed weights are kept for the next load, on the CPU; `None` keeps none.
+    pub cache: Option<PackedCache>,
     /// Whether tensors that the model has no place for are an error.
     pub strict: bool,
     /// Called before each tensor.
@@ -33,7 +35,7 @@ pub struct ModelOptions<'a> {
 impl ModelOptions<'_> {
     /// Weights as stored where `device` has the type, extra tensors reported.
     pub fn new(device: DeviceInfo) -> Self {
-        Self { device, dtype: WeightDtype::Auto, quantize: None, strict: false, progress: None, cancel: None }
+        Self { device, dtype: WeightDtype::Auto, quantize: None, cache: None, strict: false, progress: None, cancel: None }
     }
 }
 
@@ -80,6 +82,7 @@ impl Model {
             device: options.device.device.clone(),
             dtype: options.dtype,
             quantize: options.quantize,
+            cache: options.cache.clone(),
             strict: options.strict,
             progress: options.progress,
             cancel: options.cancel,

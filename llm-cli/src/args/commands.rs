@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use llm_infer::llm_model::quant::QuantFormat;
 use llm_infer::quantize;
@@ -121,6 +121,27 @@ pub struct EvalArgs {
     pub compare: Option<String>,
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+/// `llm models`.
+#[derive(Debug, Args)]
+pub struct ModelsArgs {
+    #[command(subcommand)]
+    pub command: ModelsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// Show the packed weights that are kept, so that quantized models start at once
+    Cache(CacheArgs),
+}
+
+/// `llm models cache`.
+#[derive(Debug, Args)]
+pub struct CacheArgs {
+    /// Remove them all; the next start of each model writes its own again
+    #[arg(long)]
+    pub clear: bool,
 }
 
 /// `llm quantize`.

@@ -7,8 +7,11 @@ mod parse;
 use clap::{Args, Parser, Subcommand};
 use llm_infer::device::DeviceChoice;
 
-pub use self::commands::{BenchArgs, ChatArgs, EvalArgs, GenerateArgs, InspectArgs, QuantizeArgs, TokenizeArgs, TrainArgs};
+pub use self::commands::{
+    BenchArgs, CacheArgs, ChatArgs, EvalArgs, GenerateArgs, InspectArgs, ModelsArgs, ModelsCommand, QuantizeArgs, TokenizeArgs, TrainArgs,
+};
 pub use self::model::{KvType, ModelArgs, RunArgs, SamplingArgs};
+pub use self::parse::bytes;
 use self::parse::{device, threads};
 
 const EXIT_CODES: &str = "Exit codes: 0 ok, 2 usage, 3 bad model, 4 I/O, 5 resources or device, 70 bug, 130 interrupted.";
@@ -42,6 +45,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Write a model with weights of 8 or 4 bits
     Quantize(QuantizeArgs),
+    /// Show what is kept of models
+    Models(ModelsArgs),
     /// Train a small model from nothing
     Train(TrainArgs),
 }

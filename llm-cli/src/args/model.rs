@@ -32,6 +32,9 @@ pub struct RunArgs {
     /// Type of keys and values [default: f16, f32 on ndarray and with --dtype f32]
     #[arg(long, value_enum, value_name = "TYPE")]
     pub kv: Option<KvType>,
+    /// Neither map packed weights of an earlier start nor keep them for the next
+    #[arg(long)]
+    pub no_cache: bool,
     /// Refuse a model with tensors that it has no place for
     #[arg(long)]
     pub strict: bool,

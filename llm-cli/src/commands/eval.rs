@@ -15,7 +15,7 @@ pub fn run(args: &EvalArgs, environment: &Environment, out: &mut dyn Write) -> a
     let reference = args.compare.as_ref().map(|other| ModelArgs { positional: Some(other.clone()), model: None });
     let (tokens, options) = prepare(args, reference.as_ref())?;
     let setup = Setup::load(&args.model, &args.run, common, ui, interrupt)?;
-    let as_stored = RunArgs { ctx: Some(options.context), strict: args.run.strict, ..RunArgs::default() };
+    let as_stored = RunArgs { ctx: Some(options.context), strict: args.run.strict, no_cache: args.run.no_cache, ..RunArgs::default() };
     let reference = reference.map(|reference| Setup::load(&reference, &as_stored, common, ui, interrupt)).transpose()?;
     let bar = ui.progress("scoring", Unit::Count);
     let show = |done: usize, total: usize| bar.update(done as u64, total as u64);

@@ -8,6 +8,7 @@ mod devices;
 mod eval;
 mod generate;
 mod inspect;
+mod models;
 mod quantize;
 mod tokenize;
 mod train;
@@ -45,6 +46,7 @@ pub fn run(cli: &Cli, ui: &Ui, interrupt: &Interrupt) -> anyhow::Result<()> {
         Command::Bench(args) => bench::run(args, &environment, out),
         Command::Eval(args) => eval::run(args, &environment, out),
         Command::Quantize(args) => quantize::run(args, &environment, out),
+        Command::Models(args) => models::run(args, &environment, out),
         Command::Train(args) => train::run(args, &environment, out),
     }
 }
@@ -55,6 +57,7 @@ fn report_unused_device(cli: &Cli, ui: &Ui) {
         Command::Inspect(_) => "inspect",
         Command::Devices => "devices",
         Command::Tokenize(_) => "tokenize",
+        Command::Models(_) => "models",
         _ => return,
     };
     if cli.common.device != DeviceChoice::Auto {

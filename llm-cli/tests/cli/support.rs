@@ -17,6 +17,10 @@ pub fn llm(arguments: &[&str]) -> Command {
 pub fn plain(arguments: &[&str]) -> std::process::Command {
     let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("llm"));
     command.args(arguments).env("NO_COLOR", "1").env_remove("LLM_MODELS").env("XDG_DATA_HOME", "/nonexistent").env("COLUMNS", "100");
+    // Without these there is no cache, so that no test sees what another left.
+    for variable in ["HOME", "XDG_CACHE_HOME", "LOCALAPPDATA", "LLM_CACHE", "LLM_CACHE_SIZE"] {
+        command.env_remove(variable);
+    }
     command
 }
 
@@ -81,7 +85,8 @@ pub fn run_with(arguments: &[&str], stdin: &[u8]) -> Outcome {
     outcome(llm(arguments).write_stdin(stdin))
 }
 
-fn outcome(command: &mut Command) -> Outcome {
+/// What `command` does.
+pub fn outcome(command: &mut Command) -> Outcome {
     let output = command.output().expect("the program runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
     Outcome { code: output.status.code().expect("no signal"), stdout: text(output.stdout), stderr: text(output.stderr) }

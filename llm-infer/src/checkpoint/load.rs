@@ -9,12 +9,14 @@ use std::time::Instant;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use llm_model::quant::{BLOCK, QuantShape};
+use llm_model::quant::{BLOCK, QuantFormat, QuantShape};
 use llm_model::{QuantWeight, Weight};
+use serde_json::Value;
 
 use super::convert::{convert, require_finite};
 use super::module::{ModulePath, Parameter, parameters};
 use super::options::{LoadOptions, Progress, WeightDtype, require_uncancelled};
+use super::packed::{CacheReport, Packed, Slot};
 use super::report::{LoadReport, Mismatch};
 use super::source::{TensorInfo, WeightSource};
 use crate::quantize::{pack, pack_stored, rtn};
@@ -23,20 +25,31 @@ use crate::{Error, Result};
 /// Uploads wait for the device after this many bytes, so that its queue never holds the model a second time.
 const SYNC_BYTES: usize = 64 << 20;
 
-/// Replaces every parameter of `module` by the tensor that `name_of` its path names; `path` is named in messages.
+/// Where weights come from.
+#[derive(Clone, Copy)]
+pub(super) struct Origin<'a> {
+    pub source: &'a dyn WeightSource,
+    /// What messages name.
+    pub path: &'a Path,
+    /// The configuration of a whole model, whose packed weights may be cached.
+    pub config: Option<&'a Value>,
+}
+
+/// Replaces every parameter of `module` by the tensor that `name_of` its path names.
 ///
 /// `weights_of` lists the matrices of a module that stay quantized where they are, or are quantized if `options` ask for it.
 pub(super) fn fill<M: Module>(
     mut module: M,
     weights_of: impl for<'m> Fn(&'m mut M) -> Vec<(String, &'m mut Weight)>,
-    source: &dyn WeightSource,
-    path: &Path,
+    origin: Origin,
     name_of: &dyn Fn(&str) -> String,
     ignored: &dyn Fn(&str) -> bool,
     options: &LoadOptions,
 ) -> Result<(M, LoadReport)> {
     let start = Instant::now();
-    let plan = Plan::new(&parameters(&module), source, path, name_of, ignored, options.strict)?;
+    let Origin { source, path, .. } = origin;
+    let parameters = parameters(&module);
+    let plan = Plan::new(&parameters, source, path, name_of, ignored, options.strict)?;
     let dtype = matrix_dtype(plan.wanted.values(), options)?;
     let report = LoadReport {
         tensors: 0,
@@ -48,11 +61,25 @@ pub(super) fn fill<M: Module>(
         converted: Vec::new(),
         unexpected: plan.unexpected,
         ignored: plan.ignored,
+        cache: CacheReport::default(),
         seconds: 0.0,
     };
+    let mut packed = Packed::off();
+    if let Some(config) = origin.config.filter(|_| options.cache.is_some()) {
+        let shapes = weights_of(&mut module).into_iter().filter_map(|(path, weight)| {
+            let [rows, width] = weight.shape();
+            let format = format_of(plan.wanted.get(&path)?, &path, options)?;
+            Some((path, QuantShape { format, rows, width }))
+        });
+        let shapes: HashMap<String, QuantShape> = shapes.collect();
+        if let Some(format) = most_used(shapes.values().map(|shape| shape.format)) {
+            let slots = parameters.iter().flat_map(|parameter| slots(parameter, &plan.wanted, &shapes, dtype)).collect();
+            packed = Packed::open(source, path, config, slots, format.to_string(), options)?;
+        }
+    }
     let total_bytes = plan.wanted.values().map(|info| info.bytes).sum();
     let path = ModulePath::default();
-    let mut loader = Loader { source, wanted: plan.wanted, total_bytes, unsynced: 0, options, path, report, failure: None };
+    let mut loader = Loader { source, wanted: plan.wanted, total_bytes, unsynced: 0, options, path, packed, report, failure: None };
     for (path, weight) in weights_of(&mut module) {
         loader.pack(&path, weight)?;
     }
@@ -61,7 +88,9 @@ pub(super) fn fill<M: Module>(
         return Err(error);
     }
     sync(&options.device)?;
-    Ok((module, LoadReport { seconds: start.elapsed().as_secs_f64(), ..loader.report }))
+    let bytes_read = if loader.packed.is_mapped() { 0 } else { loader.report.bytes_read };
+    let cache = loader.packed.finish();
+    Ok((module, LoadReport { bytes_read, cache, seconds: start.elapsed().as_secs_f64(), ..loader.report }))
 }
 
 /// Checks that the weights fill every parameter of `module`, without reading them; arguments as for [`fill`].
@@ -146,6 +175,43 @@ fn matrix_dtype<'a>(wanted: impl Iterator<Item = &'a &'a TensorInfo> + Clone, op
     Err(Error::Device { device: format!("{:?}", options.device), message, hint: Some("use `--dtype auto` or `--dtype f32`".to_owned()) })
 }
 
+/// The dtype that a tensor has in memory where `matrices` have theirs.
+fn held_dtype(info: &TensorInfo, matrices: DType) -> DType {
+    match info.shape.len() {
+        _ if !info.is_float() => info.dtype,
+        0 | 1 => DType::F32,
+        _ => matrices,
+    }
+}
+
+/// The format that the matrix at `path` is packed in; `None` for one that stays in floats.
+fn format_of(info: &TensorInfo, path: &str, options: &LoadOptions) -> Option<QuantFormat> {
+    info.format.or_else(|| options.quantize.map(|scheme| scheme.format_of(path)))
+}
+
+/// The format that most of the matrices have.
+fn most_used(formats: impl Iterator<Item = QuantFormat> + Clone) -> Option<QuantFormat> {
+    let count = |format| formats.clone().filter(|one| *one == format).count();
+    QuantFormat::ALL.into_iter().filter(|format| count(*format) > 0).max_by_key(|format| count(*format))
+}
+
+/// What a parameter is in memory: one tensor, or the two of a matrix that is packed.
+fn slots(parameter: &Parameter, wanted: &HashMap<String, &TensorInfo>, packed: &HashMap<String, QuantShape>, dtype: DType) -> Vec<Slot> {
+    let Parameter { path, shape, .. } = parameter;
+    if let Some(shape) = packed.get(path) {
+        let slot = |name, dtype, dims: [usize; 4]| Slot { name, dtype, shape: dims.to_vec() };
+        let ([values, factors], [values_name, factors_name]) = (shape.dims(), part_names(path));
+        return vec![slot(values_name, DType::I32, values), slot(factors_name, DType::F16, factors)];
+    }
+    let dtype = wanted.get(path).map_or(dtype, |info| held_dtype(info, dtype));
+    vec![Slot { name: path.clone(), dtype, shape: shape.clone() }]
+}
+
+/// What the packed cache calls values and factors of the matrix at `path`.
+fn part_names(path: &str) -> [String; 2] {
+    ["values", "factors"].map(|part| format!("{path}.{part}"))
+}
+
 /// Puts the planned tensors where the module's parameters are.
 struct Loader<'a> {
     source: &'a dyn WeightSource,
@@ -154,6 +220,7 @@ struct Loader<'a> {
     unsynced: usize,
     options: &'a LoadOptions<'a>,
     path: ModulePath,
+    packed: Packed,
     report: LoadReport,
     failure: Option<Error>,
 }
@@ -164,18 +231,22 @@ impl<'a> Loader<'a> {
         if self.failure.is_some() {
             return None;
         }
-        let info = self.wanted.remove(&self.path.join())?;
-        self.read(info, device).map_err(|error| self.failure = Some(error)).ok()
+        let path = self.path.join();
+        let info = self.wanted.remove(&path)?;
+        self.read(info, &path, device).map_err(|error| self.failure = Some(error)).ok()
     }
 
-    fn read(&mut self, info: &'a TensorInfo, device: &Device) -> Result<TensorData> {
+    fn read(&mut self, info: &'a TensorInfo, path: &str, device: &Device) -> Result<TensorData> {
         require_uncancelled(self.options.cancel)?;
-        let target = match info.shape.len() {
-            _ if !info.is_float() => info.dtype,
-            0 | 1 => DType::F32,
-            _ => self.report.dtype,
+        let target = held_dtype(info, self.report.dtype);
+        let data = match self.packed.tensor(path) {
+            Some(data) => data,
+            None => {
+                let data = convert(self.source.read(&info.name)?, target, info)?;
+                self.packed.put(path, &data);
+                data
+            }
         };
-        let data = convert(self.source.read(&info.name)?, target, info)?;
         self.unsynced += data.as_bytes().len();
         if self.unsynced > SYNC_BYTES {
             sync(device)?;
@@ -189,22 +260,34 @@ impl<'a> Loader<'a> {
     /// Reads the matrix at `path` where it is quantized or shall be; only its tiles go to the device.
     fn pack(&mut self, path: &str, weight: &mut Weight) -> Result<()> {
         let Some(info) = self.wanted.get(path).copied() else { return Ok(()) };
-        let Some(format) = info.format.or_else(|| self.options.quantize.map(|scheme| scheme.format_of(path))) else { return Ok(()) };
+        let Some(format) = format_of(info, path, self.options) else { return Ok(()) };
         self.wanted.remove(path);
         require_uncancelled(self.options.cancel)?;
         let [rows, width] = weight.shape();
-        let [values, factors] = if info.format.is_some() {
-            pack_stored(&self.source.read_quantized(&info.name)?)
-        } else {
-            let data = self.source.read(&info.name)?;
-            require_finite(&data, info)?;
-            pack(&data, format, |weights, values| rtn::round(format, weights, &[1.0; BLOCK], values))
+        let names = part_names(path);
+        let [values, factors] = match (self.packed.tensor(&names[0]), self.packed.tensor(&names[1])) {
+            (Some(values), Some(factors)) => [values, factors],
+            _ => {
+                let parts = self.tiles(info, format)?;
+                names.iter().zip(&parts).for_each(|(name, data)| self.packed.put(name, data));
+                parts
+            }
         };
         let shape = QuantShape { format, rows, width };
         *weight = Weight::Quantized(QuantWeight::from_data(values, factors, shape, &self.options.device));
         self.report.count_packed(info, [rows, width], format);
         self.tell(info);
         Ok(())
+    }
+
+    /// Values and factors of a matrix that is quantized in the file, or is quantized here.
+    fn tiles(&self, info: &TensorInfo, format: QuantFormat) -> Result<[TensorData; 2]> {
+        if info.format.is_some() {
+            return Ok(pack_stored(&self.source.read_quantized(&info.name)?));
+        }
+        let data = self.source.read(&info.name)?;
+        require_finite(&data, info)?;
+        Ok(pack(&data, format, |weights, values| rtn::round(format, weights, &[1.0; BLOCK], values)))
     }
 
     fn tell(&self, info: &TensorInfo) {

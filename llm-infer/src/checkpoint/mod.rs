@@ -14,6 +14,7 @@ mod new_file;
 mod new_folder;
 mod notes;
 mod options;
+mod packed;
 mod quantized;
 mod quantized_file;
 mod report;
@@ -33,6 +34,7 @@ use llm_model::quant::QuantFormat;
 use llm_model::{DecoderLayer, ModelConfig, Transformer, TransformerBlock, arch, quant};
 use serde_json::Value;
 
+use self::load::Origin;
 pub use self::safetensors::Safetensors;
 pub use generation_config::GenerationConfig;
 pub(crate) use new_file::write_atomic;
@@ -40,6 +42,7 @@ pub(crate) use new_folder::NewFolder;
 pub(crate) use notes::VERSION as QUANTIZATION_VERSION;
 pub(crate) use options::require_uncancelled;
 pub use options::{LoadOptions, Progress, SaveOptions, WeightDtype};
+pub use packed::{CacheEntry, CacheReport, PackedCache};
 pub(crate) use quantized_file::{Form, Planned, QuantizedFile};
 pub use report::{CheckReport, Conversion, LoadReport};
 pub use sharded::ShardedSafetensors;
@@ -195,8 +198,7 @@ impl Checkpoint {
         load::fill(
             model,
             Transformer::weights_mut,
-            &*self.source,
-            &self.path,
+            Origin { source: &*self.source, path: &self.path, config: Some(&self.config) },
             &arch::tensor_name,
             &|name| is_no_weight(name, &config),
             options,
@@ -217,7 +219,8 @@ impl Checkpoint {
     pub(crate) fn load_part<M: Module>(&self, module: M, prefix: &str, source: &dyn WeightSource, device: &Device) -> Result<M> {
         let name_of = |path: &str| arch::tensor_name(&format!("{prefix}{path}"));
         let options = LoadOptions { dtype: WeightDtype::F32, ..LoadOptions::new(device) };
-        Ok(load::fill(module, |_| Vec::new(), source, &self.path, &name_of, &|_| true, &options)?.0)
+        let origin = Origin { source, path: &self.path, config: None };
+        Ok(load::fill(module, |_| Vec::new(), origin, &name_of, &|_| true, &options)?.0)
     }
 
     /// Whether the tensor `name` is left out by every load: it is computed, or tied to another.

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Error, Result};
 
@@ -28,7 +29,10 @@ impl NewFile {
     /// Starts a file that will become `target`.
     pub fn create(target: &Path) -> Result<Self> {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = target.with_file_name(format!(".{name}.{}.partial", std::process::id()));
+        // Two threads may write the same file, each its own.
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let temporary = target.with_file_name(format!(".{name}.{}-{count}.partial", std::process::id()));
         // One that a killed process left; `create_new` then follows no link that someone else put there.
         drop(std::fs::remove_file(&temporary));
         let file = OpenOptions::new().write(true).create_new(true).open(&temporary);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::Device;
 
+use super::packed::PackedCache;
 use crate::quantize::Scheme;
 use crate::{Error, Result};
 
@@ -18,6 +19,8 @@ pub struct LoadOptions<'a> {
     pub dtype: WeightDtype,
     /// Packs the matrices as they are read.
     pub quantize: Option<Scheme>,
+    /// Where packed weights are kept for the next load; used on [`Device::flex`] only.
+    pub cache: Option<PackedCache>,
     /// Whether tensors that the model has no place for are an error.
     pub strict: bool,
     /// Called after each tensor.
@@ -29,7 +32,7 @@ pub struct LoadOptions<'a> {
 impl LoadOptions<'_> {
     /// Weights on `device` as they are stored; unexpected tensors are reported only.
     pub fn new(device: &Device) -> Self {
-        Self { device: device.clone(), dtype: WeightDtype::Auto, quantize: None, strict: false, progress: None, cancel: None }
+        Self { device: device.clone(), dtype: WeightDtype::Auto, quantize: None, cache: None, strict: false, progress: None, cancel: None }
     }
 }
 

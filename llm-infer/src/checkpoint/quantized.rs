@@ -7,7 +7,7 @@ use llm_model::quant::{Flaw, QuantShape, StoredMatrix};
 
 use super::notes;
 use super::safetensors::Safetensors;
-use super::source::{TensorInfo, WeightSource};
+use super::source::{Blob, TensorInfo, WeightSource};
 use crate::{Error, Result};
 
 /// The names of the parts of a quantized tensor, after its own.
@@ -101,5 +101,9 @@ impl WeightSource for Quantized {
                 .with_hint("the file is damaged; quantize the model again")
         })?;
         Ok(stored)
+    }
+
+    fn blobs(&self) -> Vec<&Blob> {
+        self.file.blobs()
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use burn::tensor::DType;
 use llm_model::quant::QuantFormat;
 
+use super::packed::CacheReport;
 use super::source::TensorInfo;
 
 /// How many names a message lists before it only counts.
@@ -17,7 +18,7 @@ pub struct LoadReport {
     pub tensors: usize,
     /// The elements of all of them: the number of parameters.
     pub parameters: usize,
-    /// The bytes that were read.
+    /// The bytes that were read; none where the weights are mapped.
     pub bytes_read: u64,
     /// The bytes that the weights take in memory.
     pub bytes: u64,
@@ -31,6 +32,8 @@ pub struct LoadReport {
     pub unexpected: Vec<String>,
     /// Tensors left out on purpose: what is computed, or tied to another.
     pub ignored: Vec<String>,
+    /// What the packed cache did.
+    pub cache: CacheReport,
     /// How long it took, in seconds.
     pub seconds: f64,
 }

@@ -128,6 +128,10 @@ impl WeightSource for Safetensors {
         TensorData::with_bytes_mut([&mut data], |mut storage| self.blob.read_exact_at(self.offsets[index], &mut storage[0][..]))?;
         Ok(data)
     }
+
+    fn blobs(&self) -> Vec<&Blob> {
+        vec![&self.blob]
+    }
 }
 
 /// The JSON of the header, after its length was checked against the file's.

@@ -8,7 +8,7 @@ use burn::tensor::TensorData;
 
 use super::json::{self, Entries};
 use super::safetensors::Safetensors;
-use super::source::{TensorInfo, WeightSource};
+use super::source::{Blob, TensorInfo, WeightSource};
 use crate::{Error, Result};
 
 /// The largest index that is read, in bytes.
@@ -101,6 +101,10 @@ impl WeightSource for ShardedSafetensors {
         let shard = self.by_name.get(name);
         let shard = *shard.ok_or_else(|| Error::invalid(&self.index, format!("tensor `{name}`"), "nothing", "a tensor"))?;
         self.shards[shard].read(name)
+    }
+
+    fn blobs(&self) -> Vec<&Blob> {
+        self.shards.iter().flat_map(Safetensors::blobs).collect()
     }
 }
 

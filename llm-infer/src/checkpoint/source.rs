@@ -1,4 +1,5 @@
-//! Where weights come from: the [`WeightSource`] trait, and bytes that are read in place and never mapped.
+//! Where weights come from: the [`WeightSource`] trait, and bytes that are read in place and never mapped. Only files of the packed
+//! cache, which are our own, are mapped.
 //!
 //! A mapped file that another program truncates kills the process with SIGBUS; a file that is read can only fail, and says
 //! "changed while reading".
@@ -70,18 +71,24 @@ pub trait WeightSource: Send + Sync {
         let file = file.as_deref().unwrap_or(Path::new(""));
         Err(Error::invalid(file, format!("tensor `{name}`"), "floats", "a quantized tensor"))
     }
+
+    /// The bytes behind all tensors, by which a cache knows them; none, as where tensors are computed, is never cached.
+    #[doc(hidden)]
+    fn blobs(&self) -> Vec<&Blob> {
+        Vec::new()
+    }
 }
 
 /// Bytes with a name: an open file, or a part of the binary.
 #[derive(Debug)]
-pub(super) enum Blob {
+pub enum Blob {
     File { file: File, path: Arc<Path>, stamp: Stamp },
     Memory { name: Arc<Path>, bytes: &'static [u8] },
 }
 
 /// What tells one version of a file from the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub struct Stamp {
     len: u64,
     modified: Option<SystemTime>,
 }
@@ -94,17 +101,17 @@ impl From<&Metadata> for Stamp {
 
 impl Blob {
     /// Opens the regular file `path`; pipes and devices are refused before opening, which could hang.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(path: &Path) -> Result<Self> {
         let (file, metadata) = open_regular(path)?;
         Ok(Self::File { file, path: path.into(), stamp: Stamp::from(&metadata) })
     }
 
     /// The bytes of an embedded file, called `name` in messages.
-    pub fn memory(name: &Path, bytes: &'static [u8]) -> Self {
+    pub(super) fn memory(name: &Path, bytes: &'static [u8]) -> Self {
         Self::Memory { name: name.into(), bytes }
     }
 
-    pub fn path(&self) -> &Arc<Path> {
+    pub(super) fn path(&self) -> &Arc<Path> {
         match self {
             Self::File { path, .. } => path,
             Self::Memory { name, .. } => name,
@@ -112,7 +119,7 @@ impl Blob {
     }
 
     /// The length in bytes when it was opened.
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         match self {
             Self::File { stamp, .. } => stamp.len,
             Self::Memory { bytes, .. } => bytes.len() as u64,
@@ -120,7 +127,7 @@ impl Blob {
     }
 
     /// Fills `buffer` from `offset`, and fails where the file is no longer the one that was opened.
-    pub fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+    pub(super) fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         match self {
             Self::File { file, path, stamp } => {
                 unchanged(file, path, stamp)?;

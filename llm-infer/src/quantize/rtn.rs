@@ -9,6 +9,8 @@ use llm_model::quant::{BLOCK, QuantFormat, QuantMatrix};
 
 use super::strips;
 
+/// Raise it when the same weights are rounded otherwise: what the packed cache keeps is known by it.
+pub const VERSION: u32 = 1;
 /// The range that candidates give up or add, in sixteenths of a step at the end of the range.
 const CANDIDATES: [f32; 9] = [0.0, -1.75, -1.5, -1.25, -1.0, -0.75, -0.5, -0.25, 0.25];
 /// 1.5 · 2²³: added to a number below 2²², it leaves the nearest integer in the low bits.

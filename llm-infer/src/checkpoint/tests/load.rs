@@ -5,11 +5,18 @@ use std::cell::Cell;
 use burn::tensor::{DType, TensorData, f16};
 
 use super::*;
-use crate::checkpoint::load::fill;
+use crate::checkpoint::load::{Origin, fill};
 
 fn fill_little(source: &dyn WeightSource, options: &LoadOptions) -> Result<(Little, LoadReport)> {
     let ignored = |name: &str| name.ends_with("inv_freq");
-    fill(Little::new(false, &options.device), |_| Vec::new(), source, Path::new("m"), &hf_name, &ignored, options)
+    fill(
+        Little::new(false, &options.device),
+        |_| Vec::new(),
+        Origin { source, path: Path::new("m"), config: None },
+        &hf_name,
+        &ignored,
+        options,
+    )
 }
 
 fn source_of(tensors: &[(&str, &[usize], &[f32])]) -> Safetensors {

@@ -3,6 +3,7 @@
 mod folder;
 mod header;
 mod load;
+mod packed;
 mod quantized;
 mod save;
 

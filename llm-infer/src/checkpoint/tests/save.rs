@@ -4,7 +4,7 @@ use burn::tensor::{DType, TensorData};
 use serde_json::json;
 
 use super::*;
-use crate::checkpoint::load::fill;
+use crate::checkpoint::load::{Origin, fill};
 use crate::checkpoint::save::save_module;
 
 fn save_little(module: &Little, folder: &Path, options: &SaveOptions) -> Result<()> {
@@ -29,7 +29,8 @@ fn a_saved_module_loads_again() {
 
     let source = Safetensors::open(target.join("model.safetensors")).unwrap();
     let options = LoadOptions { strict: true, ..LoadOptions::new(&device) };
-    let (loaded, _) = fill(Little::new(false, &device), |_| Vec::new(), &source, &target, &hf_name, &|_| false, &options).unwrap();
+    let origin = Origin { source: &source, path: &target, config: None };
+    let (loaded, _) = fill(Little::new(false, &device), |_| Vec::new(), origin, &hf_name, &|_| false, &options).unwrap();
     assert_eq!(loaded.matrix(1).into_data(), module.matrix(1).into_data());
     assert_eq!(loaded.norm.weight.val().into_data(), module.norm.weight.val().into_data());
 }
