@@ -46,11 +46,12 @@ fn every_kernel_gives_the_bits_of_the_plain_one() {
                 let zero = if minima { 0 } else { 1 << (bits - 1) };
                 let wide = Packed { bits, zero, minima, rows, blocks, values: &values, factors: Floats::F32(&factors) };
                 let narrow = Packed { factors: Floats::F16(&halves), ..wide };
-                let x: Vec<f32> = (0..25 * width).map(|_| (next() % 20_001) as f32 / 1000.0 - 10.0).collect();
+                let most = if cfg!(miri) { 5 } else { 25 };
+                let x: Vec<f32> = (0..most * width).map(|_| (next() % 20_001) as f32 / 1000.0 - 10.0).collect();
                 let scalar = *Kernel::all(bits).last().expect("there is a plain kernel");
                 let singles: Vec<Vec<u32>> = x.chunks(width).map(|x| outputs(&wide, x, width, scalar)).collect();
                 for kernel in Kernel::all(bits) {
-                    for tokens in if cfg!(miri) { vec![1, 3, 13] } else { (1..=17).chain([25]).collect() } {
+                    for tokens in if cfg!(miri) { vec![1, most] } else { (1..=17).chain([most]).collect() } {
                         let expected = singles[..tokens].concat();
                         for packed in &[wide, narrow][..if cfg!(miri) { 1 } else { 2 }] {
                             let got = outputs(packed, &x[..tokens * width], width, kernel);
