@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use crate::ops::{self, AttentionOptions};
-use crate::{LayerCache, LayerConfig, Linear, RmsNorm, Step};
+use crate::{LayerCache, LayerConfig, Linear, LinearInput, RmsNorm, Step};
 
 /// Attention of a decoder layer: project, norm the heads if asked, rotate, attend over the cache, project back.
 ///
@@ -49,7 +49,20 @@ impl Attention {
 
     /// # Shapes
     /// - `x`: `[batch, seq, hidden]`; the same out.
-    pub fn forward(&self, x: Tensor<3>, step: &Step, cache: Option<&mut LayerCache>) -> Tensor<3> {
+    pub fn forward(&self, x: impl Into<LinearInput>, step: &Step, cache: Option<&mut LayerCache>) -> Tensor<3> {
+        self.o_proj.forward(self.inner(x.into(), step, cache))
+    }
+
+    /// residual + y.
+    ///
+    /// # Shapes
+    /// - `residual` and `x`: `[batch, seq, hidden]`; the same out.
+    pub fn forward_onto(&self, residual: Tensor<3>, x: impl Into<LinearInput>, step: &Step, cache: Option<&mut LayerCache>) -> Tensor<3> {
+        self.o_proj.forward_onto(residual, self.inner(x.into(), step, cache))
+    }
+
+    /// `[batch, seq, hidden]` → `[batch, seq, heads · d]`.
+    fn inner(&self, x: LinearInput, step: &Step, cache: Option<&mut LayerCache>) -> Tensor<3> {
         let [batch, seq, _] = x.dims();
         let [q, k, v] = Linear::forward_three([&self.q_proj, &self.k_proj, &self.v_proj], x);
         let q = self.heads(q, &self.q_norm); // [b, s, heads, d]
@@ -63,7 +76,7 @@ impl Attention {
         };
         let y = ops::attention(q, k, v, &step.starts, self.options);
         let [_, _, heads, dim] = y.dims();
-        self.o_proj.forward(y.reshape([batch, seq, heads * dim]))
+        y.reshape([batch, seq, heads * dim])
     }
 
     /// `[batch, seq, heads · d]` → `[batch, seq, heads, d]`, each head normed.

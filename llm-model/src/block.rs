@@ -74,8 +74,8 @@ impl DecoderLayer for TransformerBlock {
     }
 
     fn forward(&self, x: Tensor<3>, step: &Step, cache: Option<&mut LayerCache>) -> Tensor<3> {
-        let x = x.clone() + self.self_attn.forward(self.input_layernorm.forward(x), step, cache);
-        x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x))
+        let x = self.self_attn.forward_onto(x.clone(), self.input_layernorm.before(x), step, cache);
+        self.mlp.forward_onto(x.clone(), self.post_attention_layernorm.before(x))
     }
 
     fn weights_mut(&mut self) -> Vec<(&'static str, &mut Weight)> {

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use crate::{Activation, LayerConfig, Linear};
+use crate::{Activation, LayerConfig, Linear, LinearInput};
 
 /// y = down(act(gate(x)) · up(x)) (Shazeer, GLU Variants Improve Transformer).
 #[derive(Module, Debug)]
@@ -33,7 +33,20 @@ impl FeedForward {
 
     /// # Shapes
     /// - `x`: `[batch, seq, hidden]`; the same out.
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.down_proj.forward(Linear::forward_gated(&self.gate_proj, &self.up_proj, self.activation, x))
+    pub fn forward(&self, x: impl Into<LinearInput>) -> Tensor<3> {
+        self.down_proj.forward(self.inner(x.into()))
+    }
+
+    /// residual + y.
+    ///
+    /// # Shapes
+    /// - `residual` and `x`: `[batch, seq, hidden]`; the same out.
+    pub fn forward_onto(&self, residual: Tensor<3>, x: impl Into<LinearInput>) -> Tensor<3> {
+        self.down_proj.forward_onto(residual, self.inner(x.into()))
+    }
+
+    /// `[batch, seq, hidden]` → `[batch, seq, intermediate]`.
+    fn inner(&self, x: LinearInput) -> Tensor<3> {
+        Linear::forward_gated(&self.gate_proj, &self.up_proj, self.activation, x)
     }
 }

@@ -27,7 +27,7 @@ pub use config::{Activation, ConfigError, LayerConfig, ModelConfig};
 pub use embedding::Embedding;
 pub use feed_forward::FeedForward;
 pub use linear::Linear;
-pub use norm::RmsNorm;
+pub use norm::{LinearInput, RmsNorm};
 pub use rope::{RopeConfig, RopeScaling};
 pub use transformer::{CausalLm, LogitsAt, Transformer};
 pub use weight::{ObservedWeight, QuantWeight, Weight};

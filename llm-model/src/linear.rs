@@ -3,7 +3,7 @@
 use burn::module::{Initializer, Module, Param};
 use burn::tensor::{Device, Tensor};
 
-use crate::{Activation, Weight, ops};
+use crate::{Activation, LinearInput, Weight, ops};
 
 /// An affine map.
 #[derive(Module, Debug)]
@@ -24,44 +24,48 @@ impl Linear {
     /// - `x`: `[batch, seq, in]`; `[batch, seq, out]` out.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, seq, inputs] = x.dims();
-        self.finish(self.weight.project(x.reshape([batch * seq, inputs])), [batch, seq])
+        let y = self.weight.project(x.reshape([batch * seq, inputs]));
+        let outputs = y.dims()[1];
+        self.finish(y.reshape([batch, seq, outputs]))
+    }
+
+    /// residual + x · wᵀ + b.
+    ///
+    /// # Shapes
+    /// - `residual`: `[batch, seq, out]`, `x`: `[batch, seq, in]`; as `residual` out.
+    pub fn forward_onto(&self, residual: Tensor<3>, x: Tensor<3>) -> Tensor<3> {
+        let weight = self.weight.reading(|| x.clone());
+        self.finish(ops::linear_onto(residual, x, weight))
     }
 
     /// Three maps of the same `x`, which read it once.
     ///
     /// # Shapes
     /// - `x`: `[batch, seq, in]`; `[batch, seq, out]` out for each.
-    pub fn forward_three(all: [&Self; 3], x: Tensor<3>) -> [Tensor<3>; 3] {
-        let [batch, seq, inputs] = x.dims();
-        let x = x.reshape([batch * seq, inputs]);
-        let weights = all.map(|linear| linear.weight.before(&x));
-        let [a, b, c] = ops::linear_three(x, weights);
-        [all[0].finish(a, [batch, seq]), all[1].finish(b, [batch, seq]), all[2].finish(c, [batch, seq])]
+    pub fn forward_three(all: [&Self; 3], x: LinearInput) -> [Tensor<3>; 3] {
+        let weights = all.map(|linear| linear.weight.reading(|| x.clone().tensor()));
+        let [a, b, c] = ops::linear_three(x.any(), weights);
+        [all[0].finish(a), all[1].finish(b), all[2].finish(c)]
     }
 
     /// act(gate(x)) · up(x).
     ///
     /// # Shapes
     /// - `x`: `[batch, seq, in]`; `[batch, seq, out]` out.
-    pub fn forward_gated(gate: &Self, up: &Self, activation: Activation, x: Tensor<3>) -> Tensor<3> {
-        let [batch, seq, inputs] = x.dims();
+    pub fn forward_gated(gate: &Self, up: &Self, activation: Activation, x: LinearInput) -> Tensor<3> {
         if gate.bias.is_some() || up.bias.is_some() {
+            let x = x.tensor();
             return ops::gated(gate.forward(x.clone()), up.forward(x), activation);
         }
-        let x = x.reshape([batch * seq, inputs]);
-        let (gate, up) = (gate.weight.before(&x), up.weight.before(&x));
-        let y = ops::gated_linear(x, gate, up, activation);
-        let outputs = y.dims()[1];
-        y.reshape([batch, seq, outputs])
+        let [left, right] = [gate, up].map(|linear| linear.weight.reading(|| x.clone().tensor()));
+        ops::gated_linear(x.any(), left, right, activation)
     }
 
-    /// `[batch · seq, out]` with the bias as `[batch, seq, out]`.
-    fn finish(&self, y: Tensor<2>, [batch, seq]: [usize; 2]) -> Tensor<3> {
-        let y = match &self.bias {
+    /// With the bias.
+    fn finish(&self, y: Tensor<3>) -> Tensor<3> {
+        match &self.bias {
             Some(bias) => y + bias.val().unsqueeze(),
             None => y,
-        };
-        let outputs = y.dims()[1];
-        y.reshape([batch, seq, outputs])
+        }
     }
 }

@@ -94,17 +94,17 @@ impl Weight {
     /// - `x`: `[rows, in]` in f32; `[rows, out]` out.
     pub fn project(&self, x: Tensor<2>) -> Tensor<2> {
         debug_assert_eq!(x.dtype(), DType::F32, "activations are f32");
-        let weight = self.before(&x);
+        let weight = self.reading(|| x.clone());
         ops::linear(x, weight)
     }
 
-    /// What operations take that multiply it with `x [rows, in]`; who watches the weight is shown `x`.
-    pub(crate) fn before(&self, x: &Tensor<2>) -> AnyWeight {
+    /// What operations take that multiply it with `x [.., in]`; who watches the weight is shown `x`.
+    pub(crate) fn reading<const D: usize>(&self, x: impl FnOnce() -> Tensor<D>) -> AnyWeight {
         match self {
             Self::Dense(weight) => AnyWeight::dense(weight.val()),
             Self::Quantized(weight) => AnyWeight::quantized(weight.values.val(), weight.factors.val(), weight.shape),
             Self::Observed(weight) => {
-                (weight.observer.0)(x.clone());
+                (weight.observer.0)(x().flatten(0, D as isize - 2));
                 AnyWeight::dense(weight.weight.val())
             }
         }

@@ -52,9 +52,41 @@ pub enum WeightTensor<B: Backend> {
     Quantized(#[extension_type] QuantTensor<B>),
 }
 
+/// What linear maps read: `x [.., in]` in f32, as it is or normed on the way in.
+#[derive(Debug, Clone, ExtensionType)]
+pub enum InputTensor<B: Backend> {
+    /// x.
+    Plain(FloatTensor<B>),
+    /// As [`LlmBackend::rms_norm`] of its parts.
+    Normed {
+        /// `[.., in]`.
+        x: FloatTensor<B>,
+        /// `[in]`.
+        gamma: FloatTensor<B>,
+        /// ε.
+        eps: f64,
+    },
+}
+
 /// The weight of a linear map on whatever backend it is.
 #[derive(Debug, Clone)]
 pub struct AnyWeight(WeightTensor<Dispatch>);
+
+/// What linear maps read on whatever backend it is.
+#[derive(Debug, Clone)]
+pub struct AnyInput(InputTensor<Dispatch>);
+
+impl AnyInput {
+    /// x.
+    pub fn plain<const D: usize>(x: Tensor<D>) -> Self {
+        Self(InputTensor::Plain(x.into_dispatch()))
+    }
+
+    /// As [`rms_norm`] of the same.
+    pub fn normed<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, eps: f64) -> Self {
+        Self(InputTensor::Normed { x: x.into_dispatch(), gamma: gamma.into_dispatch(), eps })
+    }
+}
 
 impl AnyWeight {
     /// Floats, `[out, in]`.
@@ -81,7 +113,7 @@ pub trait LlmBackend: Backend {
         rms_norm::reference::<Self>(x, gamma, eps)
     }
 
-    /// y = x · wᵀ, `x [rows, in]` in f32, `w [out, in]` in any float type; f32 out.
+    /// y = x · wᵀ, `x [rows, in]` in f32, `w [out, in]` in any float type; f32 out. The other linear maps take `x [.., in]`.
     fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         linear::reference::<Self>(x, weight)
     }
@@ -91,20 +123,25 @@ pub trait LlmBackend: Backend {
         quant_linear::reference::<Self>(x, weight)
     }
 
+    /// y = residual + x · wᵀ, `x [.., in]` and `residual [.., out]` in f32.
+    fn linear_onto(residual: FloatTensor<Self>, x: FloatTensor<Self>, #[extension_type] weight: WeightTensor<Self>) -> FloatTensor<Self> {
+        Self::float_add(residual, linear::of_weight::<Self>(x, weight))
+    }
+
     /// Three linear maps of the same `x`: the queries, keys and values of an attention.
     fn linear_three(
-        x: FloatTensor<Self>,
+        #[extension_type] x: InputTensor<Self>,
         #[extension_type] a: WeightTensor<Self>,
         #[extension_type] b: WeightTensor<Self>,
         #[extension_type] c: WeightTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let linear = linear::of_weight::<Self>;
+        let (x, linear) = (linear::read::<Self>(x), linear::of_weight::<Self>);
         (linear(x.clone(), a), linear(x.clone(), b), linear(x, c))
     }
 
     /// act(x · gateᵀ) · (x · upᵀ): see [`LlmBackend::gated`].
     fn gated_linear(
-        x: FloatTensor<Self>,
+        #[extension_type] x: InputTensor<Self>,
         #[extension_type] gate: WeightTensor<Self>,
         #[extension_type] up: WeightTensor<Self>,
         activation: Activation,
@@ -185,8 +222,11 @@ macro_rules! cpu_backend {
             fn quant_linear(x: FloatTensor<Self>, weight: QuantTensor<Self>) -> FloatTensor<Self> {
                 linear::quant_cpu::<Self>(x, weight)
             }
+            fn linear_onto(residual: FloatTensor<Self>, x: FloatTensor<Self>, weight: WeightTensor<Self>) -> FloatTensor<Self> {
+                linear::onto_cpu::<Self>(residual, x, weight)
+            }
             fn linear_three(
-                x: FloatTensor<Self>,
+                x: InputTensor<Self>,
                 a: WeightTensor<Self>,
                 b: WeightTensor<Self>,
                 c: WeightTensor<Self>,
@@ -194,7 +234,7 @@ macro_rules! cpu_backend {
                 linear::three_cpu::<Self>(x, [a, b, c])
             }
             fn gated_linear(
-                x: FloatTensor<Self>,
+                x: InputTensor<Self>,
                 gate: WeightTensor<Self>,
                 up: WeightTensor<Self>,
                 activation: Activation,
@@ -326,21 +366,29 @@ pub fn linear(x: Tensor<2>, weight: AnyWeight) -> Tensor<2> {
     })
 }
 
+/// See [`LlmBackend::linear_onto`].
+///
+/// # Shapes
+/// - `residual`: `[.., out]` f32, `x`: `[.., in]` f32; as `residual` out.
+pub fn linear_onto<const D: usize>(residual: Tensor<D>, x: Tensor<D>, weight: AnyWeight) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::linear_onto(residual.into_dispatch(), x.into_dispatch(), weight.0))
+}
+
 /// See [`LlmBackend::linear_three`].
 ///
 /// # Shapes
-/// - `x`: `[rows, in]` f32; `[rows, out]` f32 out for each.
-pub fn linear_three(x: Tensor<2>, [a, b, c]: [AnyWeight; 3]) -> [Tensor<2>; 3] {
-    let (a, b, c) = Dispatch::linear_three(x.into_dispatch(), a.0, b.0, c.0);
+/// - `x`: `D` dimensions, `[.., in]`; `[.., out]` f32 out for each.
+pub fn linear_three<const D: usize>(x: AnyInput, [a, b, c]: [AnyWeight; 3]) -> [Tensor<D>; 3] {
+    let (a, b, c) = Dispatch::linear_three(x.0, a.0, b.0, c.0);
     [a, b, c].map(Tensor::from_dispatch)
 }
 
 /// See [`LlmBackend::gated_linear`].
 ///
 /// # Shapes
-/// - `x`: `[rows, in]` f32; `[rows, out]` f32 out.
-pub fn gated_linear(x: Tensor<2>, gate: AnyWeight, up: AnyWeight, activation: Activation) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::gated_linear(x.into_dispatch(), gate.0, up.0, activation))
+/// - `x`: `D` dimensions, `[.., in]`; `[.., out]` f32 out.
+pub fn gated_linear<const D: usize>(x: AnyInput, gate: AnyWeight, up: AnyWeight, activation: Activation) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::gated_linear(x.0, gate.0, up.0, activation))
 }
 
 /// See [`LlmBackend::quant_rows`].

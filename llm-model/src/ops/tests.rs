@@ -1,8 +1,8 @@
 //! Every fast kernel against its reference, on odd shapes, for every CPU backend.
 
-use burn::backend::AutodiffBackend;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
+use burn::backend::{AutodiffBackend, TensorMetadata};
 use burn::tensor::{FloatDType, Shape, TensorData};
 use burn_flex::Flex;
 
@@ -64,33 +64,35 @@ fn exact(rows: usize, width: usize) -> Vec<f32> {
     (0..rows * width).map(|i| number(i) / 16.0).collect()
 }
 
+fn quant_tensor<B: CpuBackend>(matrix: &QuantMatrix, halves: bool) -> QuantTensor<B> {
+    let (shape, device) = (QuantShape { format: matrix.format, rows: matrix.rows, width: matrix.width }, B::Device::default());
+    let tiles = tiles::pack(matrix);
+    let factors = TensorData::new(tiles.factors, shape.dims()[1]);
+    QuantTensor {
+        values: B::int_from_data(TensorData::new(tiles.values, shape.dims()[0]), &device),
+        factors: B::float_from_data(if halves { factors } else { factors.convert::<f32>() }, &device),
+        shape,
+    }
+}
+
 fn quant_linear_agrees<B: CpuBackend>(halves: bool) {
     for format in QuantFormat::ALL {
         for (rows, width, outputs) in [(1, 1, 1), (1, 172, 33), (2, 64, 300), (5, 31, 7), (17, 172, 129), (40, 96, 64)] {
             let matrix = QuantMatrix::nearest(format, &values(outputs * width, 3), width);
-            let shape = QuantShape { format, rows: outputs, width };
-            let weight = |device| QuantTensor::<B> {
-                values: B::int_from_data(TensorData::new(tiles::pack(&matrix).values, shape.dims()[0]), device),
-                factors: {
-                    let factors = TensorData::new(tiles::pack(&matrix).factors, shape.dims()[1]);
-                    B::float_from_data(if halves { factors } else { factors.convert::<f32>() }, device)
-                },
-                shape,
-            };
             let device = B::Device::default();
             let x = B::from_vec(exact(rows, width), Shape::new([rows, width]));
             let what = format!("{format} {rows}x{width}x{outputs}");
-            let fast = linear::quant_cpu::<B>(x.clone(), weight(&device));
+            let fast = linear::quant_cpu::<B>(x.clone(), quant_tensor::<B>(&matrix, halves));
             let dense = linear::reference::<B>(x.clone(), B::from_vec(matrix.dequantize(), Shape::new([outputs, width])));
-            compare::<B>(quant_linear::reference::<B>(x, weight(&device)), dense.clone(), 1e-4, &what);
+            compare::<B>(quant_linear::reference::<B>(x, quant_tensor::<B>(&matrix, halves)), dense.clone(), 1e-4, &what);
             compare::<B>(fast, dense, 1e-4, &what);
 
             let ids = TensorData::new([0, outputs as i32 - 1, outputs as i32 / 2].to_vec(), [3]);
             let ids = B::int_from_data(ids, &device);
-            let rows = quant_linear::rows_reference::<B>(ids.clone(), weight(&device));
+            let rows = quant_linear::rows_reference::<B>(ids.clone(), quant_tensor::<B>(&matrix, halves));
             let dense = [0, outputs - 1, outputs / 2].map(|id| matrix.dequantize()[id * width..][..width].to_vec()).concat();
             compare::<B>(rows, B::from_vec(dense.clone(), Shape::new([3, width])), 0.0, &what);
-            let rows = quant_linear::rows_cpu::<B>(ids, weight(&device));
+            let rows = quant_linear::rows_cpu::<B>(ids, quant_tensor::<B>(&matrix, halves));
             compare::<B>(rows, B::from_vec(dense, Shape::new([3, width])), 1e-6, &what);
         }
     }
@@ -101,6 +103,39 @@ fn quant_linear_equals_the_reference() {
     quant_linear_agrees::<Flex>(true);
     #[cfg(feature = "ndarray")]
     quant_linear_agrees::<burn_ndarray::NdArray>(false);
+}
+
+/// Each fused map gives the bits of its parts one after the other.
+fn fused_linears_agree<B: CpuBackend + LlmBackend>(halves: bool) {
+    for (batch, seq, width, outputs) in [(1, 1, 172, 33), (2, 9, 64, 48), (3, 40, 96, 129)] {
+        let x = tensor::<B>(&[batch, seq, width], 1);
+        let (gamma, residual) = (tensor::<B>(&[width], 2), tensor::<B>(&[batch, seq, outputs], 3));
+        let dense = WeightTensor::Dense(tensor::<B>(&[outputs, width], 4));
+        let matrix = QuantMatrix::nearest(QuantFormat::ALL[0], &values(outputs * width, 5), width);
+        let packed = WeightTensor::Quantized(quant_tensor::<B>(&matrix, halves));
+        let normed = InputTensor::Normed { x: x.clone(), gamma: gamma.clone(), eps: 1e-5 };
+        let y = B::rms_norm(x.clone(), gamma, 1e-5);
+        let what = format!("{batch}x{seq}x{width}x{outputs}");
+        for weight in [dense.clone(), packed.clone()] {
+            let apart = B::float_add(residual.clone(), linear::of_weight::<B>(x.clone(), weight.clone()));
+            compare::<B>(B::linear_onto(residual.clone(), x.clone(), weight.clone()), apart, 0.0, &format!("onto {what}"));
+            let three = B::linear_three(normed.clone(), weight.clone(), dense.clone(), packed.clone());
+            for (fused, weight) in [(three.0, weight.clone()), (three.1, dense.clone()), (three.2, packed.clone())] {
+                assert_eq!(fused.shape(), residual.shape());
+                compare::<B>(fused, linear::of_weight::<B>(y.clone(), weight), 0.0, &format!("three {what}"));
+            }
+            let fused = B::gated_linear(normed.clone(), weight.clone(), packed.clone(), Activation::Silu);
+            let apart = linear::gated_reference::<B>(normed.clone(), weight, packed.clone(), Activation::Silu);
+            compare::<B>(fused, apart, 0.0, &format!("gated {what}"));
+        }
+    }
+}
+
+#[test]
+fn fused_linears_equal_their_parts() {
+    fused_linears_agree::<Flex>(true);
+    #[cfg(feature = "ndarray")]
+    fused_linears_agree::<burn_ndarray::NdArray>(false);
 }
 
 fn elementwise_agree<B: CpuBackend>() {

@@ -16,7 +16,7 @@ use crate::ops::gated::activate;
 use crate::ops::simd::tiles::{self, Activations, Kernel, Packed, product};
 use crate::ops::simd::{Floats, Target, products};
 use crate::ops::slices::{CpuBackend, trace};
-use crate::ops::{QuantTensor, WeightTensor, threads};
+use crate::ops::{InputTensor, QuantTensor, WeightTensor, rms_norm, threads};
 use crate::quant::BLOCK;
 
 /// Multiply-adds below which waking the pool costs more than it gives.
@@ -26,36 +26,42 @@ const ROWS: usize = tiles::ROWS;
 
 /// x · wᵀ for dense weights.
 pub fn cpu<B: CpuBackend>(x: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
-    let [out] = each::<B, 1>("linear", x, [WeightTensor::Dense(weight)]);
+    let [out] = each::<B, 1>("linear", InputTensor::Plain(x), [WeightTensor::Dense(weight)], &[]);
     out
 }
 
 /// x · wᵀ for quantized weights.
 pub fn quant_cpu<B: CpuBackend>(x: FloatTensor<B>, weight: QuantTensor<B>) -> FloatTensor<B> {
-    let [out] = each::<B, 1>("quant_linear", x, [WeightTensor::Quantized(weight)]);
+    let [out] = each::<B, 1>("quant_linear", InputTensor::Plain(x), [WeightTensor::Quantized(weight)], &[]);
+    out
+}
+
+/// residual + x · wᵀ.
+pub fn onto_cpu<B: CpuBackend>(residual: FloatTensor<B>, x: FloatTensor<B>, weight: WeightTensor<B>) -> FloatTensor<B> {
+    let [out] = B::with_f32(&residual, |residual| each::<B, 1>("linear_onto", InputTensor::Plain(x), [weight], residual));
     out
 }
 
 /// x · wᵀ for three matrices of any kind.
-pub fn three_cpu<B: CpuBackend>(x: FloatTensor<B>, weights: [WeightTensor<B>; 3]) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
-    each::<B, 3>("linear_three", x, weights).into()
+pub fn three_cpu<B: CpuBackend>(x: InputTensor<B>, weights: [WeightTensor<B>; 3]) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    each::<B, 3>("linear_three", x, weights, &[]).into()
 }
 
 /// act(x · gateᵀ) · (x · upᵀ).
-pub fn gated_cpu<B: CpuBackend>(x: FloatTensor<B>, weights: [WeightTensor<B>; 2], activation: Activation) -> FloatTensor<B> {
-    let (rows, width) = (x.shape()[0], x.shape()[1]);
+pub fn gated_cpu<B: CpuBackend>(x: InputTensor<B>, weights: [WeightTensor<B>; 2], activation: Activation) -> FloatTensor<B> {
+    let ([lead, width], shape) = sizes::<B>(&x);
     let weights = weights.map(contiguous::<B>);
     let [gate, up] = weights.each_ref().map(Matrix::of::<B>);
     let outputs = gate.rows(width);
     assert_eq!(outputs, up.rows(width), "gate and up are of one size");
-    let piece = piece(2 * rows * width * outputs, outputs);
-    let mut out = Vec::<f32>::with_capacity(rows * outputs);
+    let piece = piece(2 * lead * width * outputs, outputs);
+    let mut out = Vec::<f32>::with_capacity(lead * outputs);
     let start = AtomicPtr::new(out.as_mut_ptr());
-    B::with_f32(&x, |x| {
+    read::<B, _>(x, |x| {
         let inputs = Inputs::new::<B>("gated_linear", x, width, &[gate, up]);
         threads::for_each(outputs.div_ceil(piece), |index| {
             let (start, range) = (start.load(Relaxed), index * piece..((index + 1) * piece).min(outputs));
-            let mut right = vec![0.0; rows * range.len()];
+            let mut right = vec![0.0; lead * range.len()];
             // SAFETY: `out` has room for each output of every row, and pieces are disjoint; `right` begins with the first output of
             // the range. What is written is then read as numbers.
             unsafe {
@@ -69,37 +75,74 @@ pub fn gated_cpu<B: CpuBackend>(x: FloatTensor<B>, weights: [WeightTensor<B>; 2]
         });
     });
     // SAFETY: the pieces covered all outputs of every row.
-    unsafe { out.set_len(rows * outputs) };
-    B::from_vec(out, Shape::new([rows, outputs]))
+    unsafe { out.set_len(lead * outputs) };
+    B::from_vec(out, with_last(shape, outputs))
 }
 
-fn each<B: CpuBackend, const N: usize>(op: &'static str, x: FloatTensor<B>, weights: [WeightTensor<B>; N]) -> [FloatTensor<B>; N] {
-    let (rows, width) = (x.shape()[0], x.shape()[1]);
+/// The products with each matrix; what `residual` holds, if it is not empty, is added to them.
+fn each<B: CpuBackend, const N: usize>(
+    op: &'static str,
+    x: InputTensor<B>,
+    weights: [WeightTensor<B>; N],
+    residual: &[f32],
+) -> [FloatTensor<B>; N] {
+    let ([rows, width], shape) = sizes::<B>(&x);
     let weights = weights.map(contiguous::<B>);
     let matrices = weights.each_ref().map(Matrix::of::<B>);
     let outputs = matrices.map(|matrix| matrix.rows(width));
     let all = outputs.iter().sum();
+    assert!(residual.is_empty() || residual.len() == rows * all, "a residual of {} numbers for {rows} x {all}", residual.len());
     let piece = piece(rows * width * all, all);
     let of_matrix = |index: usize| (0..outputs[index]).step_by(piece).map(move |from| (index, from..(from + piece).min(outputs[index])));
     let pieces: Vec<(usize, Range<usize>)> = (0..N).flat_map(of_matrix).collect();
     let mut outs = outputs.map(|outputs| Vec::<f32>::with_capacity(rows * outputs));
     let starts = outs.each_mut().map(|out| AtomicPtr::new(out.as_mut_ptr()));
-    B::with_f32(&x, |x| {
+    read::<B, _>(x, |x| {
         let inputs = Inputs::new::<B>(op, x, width, &matrices);
         threads::for_each(pieces.len(), |at| {
             let (index, range) = pieces[at].clone();
-            // SAFETY: there is room for each output of every row, and pieces are disjoint.
-            unsafe { inputs.multiply(&matrices[index], range, starts[index].load(Relaxed), outputs[index]) }
+            let start = starts[index].load(Relaxed);
+            // SAFETY: there is room for each output of every row, and pieces are disjoint; what is written is then read as numbers.
+            unsafe {
+                inputs.multiply(&matrices[index], range.clone(), start, outputs[index]);
+                for (row, residual) in residual.chunks_exact(outputs[index]).enumerate() {
+                    let out = std::slice::from_raw_parts_mut(start.add(row * outputs[index] + range.start), range.len());
+                    out.iter_mut().zip(&residual[range.clone()]).for_each(|(out, residual)| *out += residual);
+                }
+            }
         });
     });
     let mut index = 0;
     outs.map(|mut out| {
-        let shape = [rows, outputs[index]];
+        let outputs = outputs[index];
         index += 1;
         // SAFETY: the pieces covered all outputs of every row.
-        unsafe { out.set_len(shape[0] * shape[1]) };
-        B::from_vec(out, Shape::new(shape))
+        unsafe { out.set_len(rows * outputs) };
+        B::from_vec(out, with_last(shape.clone(), outputs))
     })
+}
+
+/// Rows and width of `x`, and its shape.
+fn sizes<B: CpuBackend>(x: &InputTensor<B>) -> ([usize; 2], Shape) {
+    let (InputTensor::Plain(x) | InputTensor::Normed { x, .. }) = x;
+    let shape = x.shape();
+    let width = shape[shape.num_dims() - 1];
+    ([shape.num_elements() / width, width], shape)
+}
+
+/// `shape` with `outputs` as its last dimension.
+fn with_last(mut shape: Shape, outputs: usize) -> Shape {
+    let last = shape.num_dims() - 1;
+    shape[last] = outputs;
+    shape
+}
+
+/// Calls `then` with the numbers of `x`, normed if they are to be.
+fn read<B: CpuBackend, R>(x: InputTensor<B>, then: impl FnOnce(&[f32]) -> R) -> R {
+    match x {
+        InputTensor::Plain(x) => B::with_f32(&x, then),
+        InputTensor::Normed { x, gamma, eps } => then(&rms_norm::numbers::<B>(&x, &gamma, eps)),
+    }
 }
 
 /// Outputs of a piece of work: all if they are few, else so many that each thread gets several.

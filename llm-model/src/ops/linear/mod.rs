@@ -1,4 +1,4 @@
-//! `linear`, `quant_linear`, `linear_three` and `gated_linear`: see [`super::LlmBackend`].
+//! `linear`, `quant_linear`, `linear_onto`, `linear_three` and `gated_linear`: see [`super::LlmBackend`].
 
 mod cpu;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
@@ -6,8 +6,8 @@ mod cube;
 mod gradient;
 mod reference;
 
-pub(super) use cpu::{cpu, gated_cpu, packed, quant_cpu, three_cpu};
+pub(super) use cpu::{cpu, gated_cpu, onto_cpu, packed, quant_cpu, three_cpu};
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 pub(super) use cube::cube;
 pub(super) use gradient::{autodiff, backward_cpu, backward_reference};
-pub(super) use reference::{gated_reference, of_weight, reference};
+pub(super) use reference::{gated_reference, of_weight, read, reference};

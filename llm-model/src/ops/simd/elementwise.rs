@@ -10,9 +10,9 @@ vectorized! {
 }
 
 vectorized! {
-    /// Appends x · factor · γ to `out`.
-    pub fn scaled(x: &[f32], factor: f32, gamma: &[f32], out: &mut Vec<f32>) {
-        out.extend(x.iter().zip(gamma).map(|(x, g)| x * factor * g));
+    /// `x` = x · factor · γ.
+    pub fn scale(x: &mut [f32], factor: f32, gamma: &[f32]) {
+        x.iter_mut().zip(gamma).for_each(|(x, g)| *x = *x * factor * g);
     }
 }
 
@@ -35,9 +35,9 @@ mod tests {
         let mut gate = [0.0, 1.0, -1.0];
         silu_gated(&mut gate, &[5.0, 2.0, 2.0]);
         assert!(gate.iter().zip([0.0, 1.462_117_2, -0.537_882_8]).all(|(a, b): (&f32, f32)| (a - b).abs() < 1e-6));
-        let mut out = vec![7.0];
-        scaled(&[1.0, 2.0], 3.0, &[1.0, 0.5], &mut out);
-        assert_eq!(out, [7.0, 3.0, 3.0]);
+        let mut x = [1.0, 2.0];
+        scale(&mut x, 3.0, &[1.0, 0.5]);
+        assert_eq!(x, [3.0, 3.0]);
         let mut head = [1.0, 2.0, 3.0, 4.0, 9.0];
         rotate(&mut head, &[0.0, 1.0], &[1.0, 0.0]);
         assert_eq!(head, [-3.0, 2.0, 1.0, 4.0, 9.0]);

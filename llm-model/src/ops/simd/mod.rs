@@ -49,7 +49,7 @@ mod vector;
 
 pub use combine::combine;
 pub use dot::dot;
-pub use elementwise::{rotate, scaled, silu_gated};
+pub use elementwise::{rotate, scale, silu_gated};
 pub use products::{Target, products};
 pub use softmax::{exp, exp_sum};
 
