@@ -7,6 +7,7 @@ use llm_model::quant::QuantShape;
 use llm_model::{CausalLm, ModelConfig, QuantWeight, Weight};
 
 use crate::checkpoint::WeightDtype;
+use crate::checkpoint::resident::Resident;
 use crate::device::DeviceInfo;
 use crate::model::Model;
 use crate::quantize::Scheme;
@@ -61,13 +62,14 @@ impl Subject {
         if !device.device.supports_dtype(dtype) {
             return Err(Error::request("--dtype", type_name, format!("{} on {}", device.dtypes().join(" or "), device.name)));
         }
-        let mut cast = Cast { dtype, packed: false, parameters: 0, bytes: 0 };
+        let resident = Resident::new(&device.device);
+        let mut cast = Cast { dtype, packed: false, resident, parameters: 0, bytes: 0 };
         let mut transformer = config.init(&device.device);
         for (path, weight) in transformer.weights_mut() {
             let Some(scheme) = scheme else { break };
             let [rows, width] = weight.shape();
             let shape = QuantShape { format: scheme.format_of(&path), rows, width };
-            *weight = random_weight(shape, &device);
+            *weight = random_weight(shape, &device, &mut cast.resident);
             cast.parameters += (rows * width) as u64;
             cast.bytes += weight.bytes() as u64;
         }
@@ -132,7 +134,7 @@ fn embedding_bytes(config: &ModelConfig, dtype: DType, scheme: Option<Scheme>) -
 }
 
 /// Any integers, with scales that make weights of about the size that trained ones have.
-fn random_weight(shape: QuantShape, device: &DeviceInfo) -> Weight {
+fn random_weight(shape: QuantShape, device: &DeviceInfo, resident: &mut Resident) -> Weight {
     let dims = shape.dims();
     let count = |part: usize| dims[part].iter().product::<usize>();
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
@@ -147,7 +149,8 @@ fn random_weight(shape: QuantShape, device: &DeviceInfo) -> Weight {
     let minimum = if shape.format.has_minima() { -0.02 } else { 0.0 };
     let per_block = shape.format.factors() * 16;
     let factors = (0..count(1)).map(|i| f16::from_f32(if i % per_block < 16 { step } else { minimum })).collect::<Vec<_>>();
-    let (values, factors) = (TensorData::new(values, dims[0]), TensorData::new(factors, dims[1]));
+    let values = resident.keep(TensorData::new(values, dims[0]));
+    let factors = resident.keep(TensorData::new(factors, dims[1]));
     Weight::Quantized(QuantWeight::from_data(values, factors, shape, &device.device))
 }
 
@@ -155,6 +158,7 @@ fn random_weight(shape: QuantShape, device: &DeviceInfo) -> Weight {
 struct Cast {
     dtype: DType,
     packed: bool,
+    resident: Resident,
     parameters: u64,
     bytes: u64,
 }
@@ -177,7 +181,8 @@ impl ModuleMapper for Cast {
             let count = tensor.shape().num_elements() as u64;
             self.parameters += count;
             self.bytes += count * dtype.size() as u64;
-            if tensor.dtype() == dtype { tensor } else { tensor.cast(dtype) }
+            let (device, tensor) = (tensor.device(), if tensor.dtype() == dtype { tensor } else { tensor.cast(dtype) });
+            Tensor::from_data(self.resident.keep(tensor.into_data()), (&device, dtype))
         })
     }
 }

@@ -18,6 +18,7 @@ use super::module::{ModulePath, Parameter, parameters};
 use super::options::{LoadOptions, Progress, WeightDtype, require_uncancelled};
 use super::packed::{CacheReport, Packed, Slot};
 use super::report::{LoadReport, Mismatch};
+use super::resident::Resident;
 use super::source::{TensorInfo, WeightSource};
 use crate::quantize::{pack, pack_stored, rtn};
 use crate::{Error, Result};
@@ -79,7 +80,9 @@ pub(super) fn fill<M: Module>(
     }
     let total_bytes = plan.wanted.values().map(|info| info.bytes).sum();
     let path = ModulePath::default();
-    let mut loader = Loader { source, wanted: plan.wanted, total_bytes, unsynced: 0, options, path, packed, report, failure: None };
+    let resident = Resident::new(&options.device);
+    let mut loader =
+        Loader { source, wanted: plan.wanted, total_bytes, unsynced: 0, options, path, packed, resident, report, failure: None };
     for (path, weight) in weights_of(&mut module) {
         loader.pack(&path, weight)?;
     }
@@ -221,6 +224,7 @@ struct Loader<'a> {
     options: &'a LoadOptions<'a>,
     path: ModulePath,
     packed: Packed,
+    resident: Resident,
     report: LoadReport,
     failure: Option<Error>,
 }
@@ -244,7 +248,7 @@ impl<'a> Loader<'a> {
             None => {
                 let data = convert(self.source.read(&info.name)?, target, info)?;
                 self.packed.put(path, &data);
-                data
+                self.resident.keep(data)
             }
         };
         self.unsynced += data.as_bytes().len();
@@ -270,7 +274,7 @@ impl<'a> Loader<'a> {
             _ => {
                 let parts = self.tiles(info, format)?;
                 names.iter().zip(&parts).for_each(|(name, data)| self.packed.put(name, data));
-                parts
+                parts.map(|data| self.resident.keep(data))
             }
         };
         let shape = QuantShape { format, rows, width };

@@ -18,6 +18,7 @@ mod packed;
 mod quantized;
 mod quantized_file;
 mod report;
+pub(crate) mod resident;
 mod safetensors;
 mod save;
 mod sharded;

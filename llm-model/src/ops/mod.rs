@@ -11,6 +11,7 @@ mod gated;
 mod gradient;
 mod linear;
 mod matmul;
+pub mod memory;
 mod quant_linear;
 mod rms_norm;
 mod rope;

@@ -66,20 +66,6 @@ pub fn for_each_piece(out: &mut [f32], length: usize, work: impl Fn(usize, &mut 
     });
 }
 
-/// Makes the allocator keep what operations free: their results are megabytes that come and go within microseconds, and handing
-/// them back to the kernel each time costs more in page faults than many an operation.
-fn keep_freed_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu", not(miri)))]
-    {
-        const MIB: libc::c_int = 1 << 20;
-        // SAFETY: sets parameters of the allocator, which it reads under its own lock; a refusal changes nothing.
-        unsafe {
-            libc::mallopt(libc::M_MMAP_THRESHOLD, 256 * MIB);
-            libc::mallopt(libc::M_TRIM_THRESHOLD, 512 * MIB);
-        }
-    }
-}
-
 fn pool() -> &'static Pool {
     POOL.get_or_init(|| Pool::new(std::thread::available_parallelism().map_or(1, usize::from)))
 }
@@ -104,7 +90,7 @@ struct Pool {
 
 impl Pool {
     fn new(threads: usize) -> Self {
-        keep_freed_memory();
+        super::memory::keep_freed();
         for index in 1..threads {
             // A worker that cannot be started leaves its chunks to the others.
             let _ = std::thread::Builder::new().name(format!("llm-compute-{index}")).spawn(|| pool().worker());

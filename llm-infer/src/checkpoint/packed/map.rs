@@ -15,6 +15,9 @@ pub fn map(file: &File) -> io::Result<bytes::Bytes> {
     // SAFETY: the bytes must not change while they are mapped. The file is one of the packed cache: it took its name when it was
     // complete, nothing of ours writes to it or shortens it after that, and one that is removed lives on until the mapping ends.
     let map = unsafe { Mmap::map(file)? };
+    // In pages as large as the file system has them.
+    #[cfg(target_os = "linux")]
+    drop(map.advise(memmap2::Advice::HugePage));
     // Begins to read a file that is not in memory; a system that takes no advice reads later.
     #[cfg(unix)]
     drop(map.advise(memmap2::Advice::WillNeed));

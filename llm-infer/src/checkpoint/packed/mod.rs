@@ -20,6 +20,7 @@ pub use self::file::Slot;
 use self::file::{Label, Mapped, Plan, Writer};
 pub use self::store::{CacheEntry, PackedCache};
 use super::options::LoadOptions;
+use super::resident::computes_in_place;
 use super::source::{Blob, WeightSource};
 use crate::{Error, Result};
 
@@ -142,9 +143,9 @@ impl Packed {
     }
 }
 
-/// Whether `device` computes on mapped memory in place: the CPU through Flex, outside training.
+/// Whether `device` computes on mapped memory in place.
 fn is_mappable(device: &Device) -> bool {
-    *device == Device::flex() && !device.is_autodiff() && cfg!(target_endian = "little")
+    computes_in_place(device) && cfg!(target_endian = "little")
 }
 
 /// The last part of where the model lies.

@@ -1,0 +1,43 @@
+//! What the kernels of the CPU ask of the system's memory. The results are the same without it.
+#![allow(unsafe_code)]
+
+/// Makes the allocator keep what operations free: their results are megabytes that come and go within microseconds, and handing
+/// them back to the kernel each time costs more in page faults than many an operation.
+pub(super) fn keep_freed() {
+    #[cfg(all(target_os = "linux", target_env = "gnu", not(miri)))]
+    {
+        const MIB: libc::c_int = 1 << 20;
+        // SAFETY: sets parameters of the allocator, which it reads under its own lock; a refusal changes nothing.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, 256 * MIB);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, 512 * MIB);
+        }
+    }
+}
+
+/// Asks for huge pages for `length` bytes from `start` on, where they are not in memory yet, and moves what is there already to huge
+/// pages; the pages at both ends, which others share, stay as they are.
+///
+/// A model is read from one end to the other for every token. In pages of 4 KiB that is one walk through the page tables for every
+/// 64 lines, and a longer one in a virtual machine; in pages of 2 MiB there are hardly any. Linux does it unless transparent huge
+/// pages are off; elsewhere nothing happens.
+pub fn use_huge_pages(start: *const u8, length: usize) {
+    #[cfg(all(target_os = "linux", not(miri)))]
+    {
+        const HUGE: usize = 2 << 20;
+        let start = start as usize;
+        let (from, end) = (start.next_multiple_of(HUGE), (start + length) / HUGE * HUGE);
+        if from < end {
+            let length = end - from;
+            let from = from as *mut libc::c_void;
+            // SAFETY: advice on how memory is kept changes nothing of what is in it, whosever it is; a refusal, as by a kernel that
+            // does not know the advice, is as good as never having asked.
+            unsafe {
+                libc::madvise(from, length, libc::MADV_HUGEPAGE);
+                libc::madvise(from, length, libc::MADV_COLLAPSE);
+            }
+        }
+    }
+    #[cfg(not(all(target_os = "linux", not(miri))))]
+    let _ = (start, length);
+}
