@@ -15,6 +15,7 @@ SHAPES = ["smollm2-135m", "qwen2.5-0.5b", "tinyllama-1.1b", "llama-3.2-1b"]
 # Format of the GGUF file -> how ours is asked for the same number of bits.
 FORMATS = {
     "q4_0": ["--quantize", "int4"],
+    "q4_0-pure": ["--quantize", "int4-pure"],
     "q8_0": ["--quantize", "int8"],
     "f16": ["--dtype", "f16"],
     "bf16": ["--dtype", "bf16"],
@@ -52,7 +53,9 @@ def ensure(shape, formats, cache, programs):
         replace(cache, source, lambda partial: [build.python(cache), HERE / "random_gguf.py", json.dumps(config(shape)), partial])
     for name in missing:
         if name != "f16":
-            replace(cache, paths[name], lambda partial: [programs / "llama-quantize", source, partial, name.upper(), machine.cores()])
+            pure = ["--pure"] if name.endswith("-pure") else []
+            kind = name.removesuffix("-pure").upper()
+            replace(cache, paths[name], lambda partial: [programs / "llama-quantize", *pure, source, partial, kind, machine.cores()])
     if "f16" not in formats:
         source.unlink(missing_ok=True)
     return {name: paths[name] for name in formats}

@@ -109,8 +109,12 @@ impl From<Dtype> for WeightDtype {
 /// `--quantize`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Quantize {
+    /// 8 bits everywhere
     Int8,
+    /// 4 bits in the layers, 8 in embedding and head
     Int4,
+    /// 4 bits everywhere
+    Int4Pure,
 }
 
 impl From<Quantize> for Scheme {
@@ -118,6 +122,7 @@ impl From<Quantize> for Scheme {
         match quantize {
             Quantize::Int8 => Self::INT8,
             Quantize::Int4 => Self::INT4,
+            Quantize::Int4Pure => Self::INT4_PURE,
         }
     }
 }

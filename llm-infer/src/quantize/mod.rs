@@ -45,6 +45,9 @@ impl Scheme {
     /// 4 bits in the layers; embedding and head, which suffer most, have 8.
     pub const INT4: Self = Self { layers: QuantFormat::Int4, embedding: QuantFormat::Int8 };
 
+    /// 4 bits everywhere.
+    pub const INT4_PURE: Self = Self { layers: QuantFormat::Int4, embedding: QuantFormat::Int4 };
+
     /// `layers` in the layers, and 8 bits in embedding and head.
     pub fn new(layers: QuantFormat) -> Self {
         let embedding = if layers.has_minima() && layers.bits() == 8 { layers } else { QuantFormat::Int8 };
@@ -64,7 +67,8 @@ impl FromStr for Scheme {
         match name {
             "int8" => Ok(Self::INT8),
             "int4" => Ok(Self::INT4),
-            _ => Err(Error::request("quantize", format!("`{name}`"), "int8 or int4")),
+            "int4-pure" => Ok(Self::INT4_PURE),
+            _ => Err(Error::request("quantize", format!("`{name}`"), "int8, int4 or int4-pure")),
         }
     }
 }
@@ -97,9 +101,10 @@ impl fmt::Display for Method {
     }
 }
 
-/// The name of the format of the layers.
+/// The name of the format of the layers; `-pure` if embedding and head have no more bits.
 impl fmt::Display for Scheme {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        self.layers.fmt(formatter)
+        let pure = self.layers.bits() < 8 && self.embedding == self.layers;
+        write!(formatter, "{}{}", self.layers, if pure { "-pure" } else { "" })
     }
 }

@@ -255,3 +255,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn schemes_have_names() {
+    for scheme in [Scheme::INT8, Scheme::INT4, Scheme::INT4_PURE] {
+        assert_eq!(scheme.to_string().parse::<Scheme>().unwrap(), scheme);
+    }
+    assert!("int3".parse::<Scheme>().is_err());
+}
