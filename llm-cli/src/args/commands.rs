@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use llm_infer::llm_model::quant::QuantFormat;
+use llm_infer::plot::PlotFile;
 use llm_infer::quantize;
 use llm_infer::train::Shape;
 
-use super::parse::{above_zero, bytes, count, depth, positive, seed, tokens, training_context};
+use super::parse::{above_zero, bytes, count, depth, plot_file, positive, seed, tokens, training_context};
 use super::{ModelArgs, RunArgs, SamplingArgs};
 
 /// `llm chat`.
@@ -100,6 +101,9 @@ pub struct BenchArgs {
     /// Runs of each measurement, after one that warms up
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "3", value_parser = positive)]
     pub runs: usize,
+    /// Draw the speeds, decoding beside what memory allows, as FILE.svg or FILE.png
+    #[arg(long, value_name = "FILE", value_parser = plot_file)]
+    pub plot: Option<PlotFile>,
     #[command(flatten)]
     pub run: RunArgs,
 }

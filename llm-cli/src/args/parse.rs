@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use llm_infer::Error;
 use llm_infer::device::DeviceChoice;
+use llm_infer::plot::PlotFile;
 
 use crate::spelling;
 use crate::ui::Failure;
@@ -79,6 +80,10 @@ pub fn above_zero(text: &str) -> Result<f64, String> {
 pub fn id_and_bias(text: &str) -> Result<(u32, f32), String> {
     let pair = text.split_once('=').and_then(|(id, bias)| Some((id.trim().parse().ok()?, bias.trim().parse().ok()?)));
     pair.ok_or_else(|| "a token id and a number, as in 42=-1.5".into())
+}
+
+pub fn plot_file(text: &str) -> Result<PlotFile, Failure> {
+    PlotFile::new(text).map_err(|error| Failure::usage(error.to_string()))
 }
 
 pub fn device(text: &str) -> Result<DeviceChoice, Failure> {

@@ -1,6 +1,7 @@
 //! The command line as its users see it: output, errors, exit codes. The models are the fixtures of `tests/fixtures`.
 
 mod batch;
+mod bench;
 mod cache;
 mod errors;
 mod eval;

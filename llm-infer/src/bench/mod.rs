@@ -5,6 +5,7 @@
 //! run how fast this machine reads, and the quotient is the limit. Prefill is bound by arithmetic and has no such limit here.
 
 mod bandwidth;
+mod plot;
 mod subject;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,7 @@ use llm_model::{KvCache, LogitsAt, ModelConfig, ops};
 use serde::Serialize;
 
 pub use bandwidth::read_bandwidth;
+pub use plot::plot;
 pub use subject::Subject;
 
 use crate::generate::PREFILL_CHUNK;

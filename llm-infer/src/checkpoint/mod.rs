@@ -38,7 +38,7 @@ use serde_json::Value;
 use self::load::Origin;
 pub use self::safetensors::Safetensors;
 pub use generation_config::GenerationConfig;
-pub(crate) use new_file::write_atomic;
+pub(crate) use new_file::{require_writable, write_atomic};
 pub(crate) use new_folder::NewFolder;
 pub(crate) use notes::VERSION as QUANTIZATION_VERSION;
 pub(crate) use options::require_uncancelled;
