@@ -9,7 +9,7 @@ use llm_infer::plot::PlotFile;
 use llm_infer::quantize;
 use llm_infer::train::Shape;
 
-use super::parse::{above_zero, bytes, count, depth, plot_file, positive, seed, tokens, training_context};
+use super::parse::{above_zero, bytes, count, plot_file, positive, seed, tokens, training_context, up_to_tokens};
 use super::{ModelArgs, RunArgs, SamplingArgs};
 
 /// `llm chat`.
@@ -86,14 +86,14 @@ pub struct BenchArgs {
     /// Random weights in the shape of NAME (smollm2-135m, qwen2.5-0.5b, llama-3.2-1b, tinyllama-1.1b, llama-3.1-8b) or CONFIG.json
     #[arg(long, value_name = "NAME|CONFIG.json", conflicts_with_all = ["positional", "model"])]
     pub shape: Option<String>,
-    /// Prompt lengths
-    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "128,512", value_parser = tokens)]
+    /// Prompt lengths; 0 for none
+    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "128,512", value_parser = up_to_tokens)]
     pub prefill: Vec<usize>,
-    /// Numbers of tokens to decode
-    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "64", value_parser = tokens)]
+    /// Numbers of tokens to decode; 0 for none
+    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "64", value_parser = up_to_tokens)]
     pub decode: Vec<usize>,
     /// Tokens that are in the cache already
-    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "0,1024", value_parser = depth)]
+    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "0,1024", value_parser = up_to_tokens)]
     pub depth: Vec<usize>,
     /// Sequences at once
     #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "1", value_parser = positive)]

@@ -32,7 +32,7 @@ pub fn tokens(text: &str) -> Result<usize, String> {
     within(text, 1..=MOST_TOKENS)
 }
 
-pub fn depth(text: &str) -> Result<usize, String> {
+pub fn up_to_tokens(text: &str) -> Result<usize, String> {
     within(text, 0..=MOST_TOKENS)
 }
 
@@ -103,7 +103,7 @@ mod tests {
     fn bounds_are_part_of_the_refusal() {
         assert_eq!(positive("0"), Err("a whole number, at least 1".into()));
         assert_eq!(threads("20000"), Err("a whole number from 1 to 1024".into()));
-        assert!(depth("18446744073709551615").is_err() && depth("0").is_ok() && tokens("0").is_err());
+        assert!(up_to_tokens("18446744073709551615").is_err() && up_to_tokens("0").is_ok() && tokens("0").is_err());
         assert!(training_context("1").is_err() && training_context("2").is_ok());
     }
 

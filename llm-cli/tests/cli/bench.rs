@@ -84,3 +84,19 @@ fn a_picture_without_a_place_is_refused_before_anything_is_measured() {
         assert!(outcome.stderr.contains("speed.svg") || outcome.stderr.contains("folder.svg"), "{}", outcome.stderr);
     }
 }
+
+#[test]
+fn zero_tokens_are_not_measured() {
+    let tests = |outcome: crate::support::Outcome| {
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        let rows = outcome.stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        rows.map(|row| format!("{} {}", row["test"].as_str().expect("test"), row["tokens"])).collect::<Vec<_>>()
+    };
+    let path = fixture("llama");
+    let base = ["bench", &path, "--depth", "0", "--runs", "1", "--device", "cpu", "--json"];
+    assert_eq!(tests(run(&[&base[..], &["--prefill", "0", "--decode", "2"]].concat())), ["decode 2"]);
+    assert_eq!(tests(run(&[&base[..], &["--prefill", "4,0", "--decode", "0"]].concat())), ["prefill 4"]);
+    let nothing = run(&[&base[..], &["--prefill", "0", "--decode", "0"]].concat());
+    assert_eq!((nothing.code, nothing.stdout.as_str()), (2, ""));
+    assert_eq!(nothing.stderr.lines().next(), Some("error: --prefill, --decode: got 0 of both, expected something to measure"));
+}

@@ -25,9 +25,9 @@ use crate::{Error, Result};
 /// What to measure.
 #[derive(Debug, Clone)]
 pub struct BenchOptions {
-    /// Prompt lengths.
+    /// Prompt lengths; 0 is not measured.
     pub prefill: Vec<usize>,
-    /// Numbers of tokens to decode.
+    /// Numbers of tokens to decode; 0 is not measured.
     pub decode: Vec<usize>,
     /// Tokens in the cache beforehand.
     pub depth: Vec<usize>,
@@ -120,7 +120,7 @@ impl BenchOptions {
     pub fn cases(&self) -> Vec<Case> {
         let mut cases = Vec::new();
         for (test, counts) in [(Test::Prefill, &self.prefill), (Test::Decode, &self.decode)] {
-            for &tokens in counts {
+            for &tokens in counts.iter().filter(|tokens| **tokens > 0) {
                 for &depth in &self.depth {
                     cases.extend(self.batch.iter().map(|&batch| Case { test, tokens, depth, batch }));
                 }

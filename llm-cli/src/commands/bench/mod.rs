@@ -14,6 +14,9 @@ use crate::ui::{Failure, Ui, Unit};
 
 pub fn run(args: &BenchArgs, environment: &Environment, out: &mut dyn Write) -> anyhow::Result<()> {
     let Environment { common, ui, interrupt } = *environment;
+    if args.prefill.iter().chain(&args.decode).all(|tokens| *tokens == 0) {
+        return Err(Failure::usage("--prefill, --decode: got 0 of both, expected something to measure").into());
+    }
     if let Some(file) = &args.plot {
         file.require_writable()?;
     }
