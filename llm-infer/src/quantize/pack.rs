@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use burn::tensor::{DType, TensorData};
+use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use llm_model::ops::threads;
 use llm_model::quant::{QuantFormat, QuantMatrix, QuantShape, StoredMatrix, tiles};
@@ -40,16 +41,13 @@ fn pack_strips(shape: QuantShape, strip: impl Fn(usize, usize) -> QuantMatrix + 
 
 /// `count` numbers from `from` on in f32.
 pub fn widened(data: &TensorData, from: usize, count: usize) -> Vec<f32> {
-    macro_rules! part {
-        ($type:ty, $widen:expr) => {
-            data.as_slice::<$type>().map(|all| all[from..from + count].iter().copied().map($widen).collect()).unwrap_or_default()
-        };
-    }
+    let part = from..from + count;
     match data.dtype() {
-        DType::F32 => part!(f32, |x| x),
-        DType::F16 => part!(f16, f16::to_f32),
-        DType::BF16 => part!(bf16, bf16::to_f32),
-        DType::F64 => part!(f64, |x| x as f32),
+        DType::F32 => data.as_slice::<f32>().map(|all| all[part].to_vec()),
+        DType::F16 => data.as_slice::<f16>().map(|all| all[part].to_f32_vec()),
+        DType::BF16 => data.as_slice::<bf16>().map(|all| all[part].to_f32_vec()),
+        DType::F64 => data.as_slice::<f64>().map(|all| all[part].iter().map(|x| *x as f32).collect()),
         other => unreachable!("weights are floats, got {other:?}"),
     }
+    .unwrap_or_default()
 }
