@@ -2,6 +2,8 @@
 
 mod batch;
 mod bench;
+#[cfg(unix)]
+mod broken_off;
 mod cache;
 mod errors;
 mod eval;
