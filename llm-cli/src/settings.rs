@@ -1,6 +1,6 @@
 //! Raw flags in, ready objects out: done once, before any work.
 
-use llm_infer::checkpoint::Progress;
+use llm_infer::checkpoint::{Progress, Stage};
 use llm_infer::device::{self, DeviceChoice, DeviceInfo};
 use llm_infer::generate::GenerateOptions;
 use llm_infer::sample::{Sampler, SamplingConfig, SamplingOptions};
@@ -35,7 +35,14 @@ impl Setup {
         let cache = if run.no_cache { None } else { models::packed_cache()? };
         interrupt.hold();
         let progress = ui.progress("loading", Unit::Bytes);
-        let show = |done: &Progress| progress.update(done.bytes, done.total_bytes);
+        let show = |done: &Progress| {
+            progress.describe(match done.stage {
+                Stage::Hashing => "reading the weights, once, to know them again",
+                Stage::Tensors => "loading",
+                Stage::Writing => "writing packed weights to the cache",
+            });
+            progress.update(done.bytes, done.total_bytes);
+        };
         let options = ModelOptions {
             dtype: run.dtype.into(),
             quantize: run.quantize.map(Into::into),

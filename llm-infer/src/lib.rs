@@ -15,6 +15,7 @@ pub mod eval;
 pub mod generate;
 pub mod metrics;
 mod model;
+pub mod plot;
 pub mod quantize;
 pub mod sample;
 pub mod session;

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import models
 
-# Longer than the context of every shape: `llm bench` always has a list of prompt lengths, and leaves out what does not fit.
-NO_PREFILL = 16_777_216
 # Times that llama-batched-bench is asked before its rows are missed.
 ATTEMPTS = 3
 
@@ -82,9 +80,9 @@ class Ours:
 
     def measure(self, model, group):
         first = group[0]
-        lengths = ["--decode", first.tokens, "--prefill", NO_PREFILL]
+        lengths = ["--decode", first.tokens, "--prefill", 0]
         if first.test == "prefill":
-            lengths = ["--prefill", joined(case.tokens for case in group), "--decode", 1]
+            lengths = ["--prefill", joined(case.tokens for case in group), "--decode", 0]
         elif first.test == "batch":
             lengths += ["--batch", joined(case.batch for case in group)]
         command = [self.binary, "bench", "--shape", model.shape, "--device", "cpu", *models.FORMATS[model.format], *lengths,

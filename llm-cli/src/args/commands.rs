@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use llm_infer::llm_model::quant::QuantFormat;
+use llm_infer::plot::PlotFile;
 use llm_infer::quantize;
 use llm_infer::train::Shape;
 
-use super::parse::{above_zero, bytes, count, depth, positive, seed, tokens, training_context};
+use super::parse::{above_zero, bytes, count, plot_file, positive, seed, tokens, training_context, up_to_tokens};
 use super::{ModelArgs, RunArgs, SamplingArgs};
 
 /// `llm chat`.
@@ -85,14 +86,14 @@ pub struct BenchArgs {
     /// Random weights in the shape of NAME (smollm2-135m, qwen2.5-0.5b, llama-3.2-1b, tinyllama-1.1b, llama-3.1-8b) or CONFIG.json
     #[arg(long, value_name = "NAME|CONFIG.json", conflicts_with_all = ["positional", "model"])]
     pub shape: Option<String>,
-    /// Prompt lengths
-    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "128,512", value_parser = tokens)]
+    /// Prompt lengths; 0 for none
+    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "128,512", value_parser = up_to_tokens)]
     pub prefill: Vec<usize>,
-    /// Numbers of tokens to decode
-    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "64", value_parser = tokens)]
+    /// Numbers of tokens to decode; 0 for none
+    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "64", value_parser = up_to_tokens)]
     pub decode: Vec<usize>,
     /// Tokens that are in the cache already
-    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "0,1024", value_parser = depth)]
+    #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "0,1024", value_parser = up_to_tokens)]
     pub depth: Vec<usize>,
     /// Sequences at once
     #[arg(long, value_name = "N,..", allow_negative_numbers = true, value_delimiter = ',', default_value = "1", value_parser = positive)]
@@ -100,6 +101,9 @@ pub struct BenchArgs {
     /// Runs of each measurement, after one that warms up
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "3", value_parser = positive)]
     pub runs: usize,
+    /// Draw the speeds, decoding beside what memory allows, as FILE.svg or FILE.png
+    #[arg(long, value_name = "FILE", value_parser = plot_file)]
+    pub plot: Option<PlotFile>,
     #[command(flatten)]
     pub run: RunArgs,
 }

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use llm_infer::Error;
 use llm_infer::device::DeviceChoice;
+use llm_infer::plot::PlotFile;
 
 use crate::spelling;
 use crate::ui::Failure;
@@ -31,7 +32,7 @@ pub fn tokens(text: &str) -> Result<usize, String> {
     within(text, 1..=MOST_TOKENS)
 }
 
-pub fn depth(text: &str) -> Result<usize, String> {
+pub fn up_to_tokens(text: &str) -> Result<usize, String> {
     within(text, 0..=MOST_TOKENS)
 }
 
@@ -81,6 +82,10 @@ pub fn id_and_bias(text: &str) -> Result<(u32, f32), String> {
     pair.ok_or_else(|| "a token id and a number, as in 42=-1.5".into())
 }
 
+pub fn plot_file(text: &str) -> Result<PlotFile, Failure> {
+    PlotFile::new(text).map_err(|error| Failure::usage(error.to_string()))
+}
+
 pub fn device(text: &str) -> Result<DeviceChoice, Failure> {
     text.parse().map_err(|error: Error| {
         let name = text.split(':').next().unwrap_or_default();
@@ -98,7 +103,7 @@ mod tests {
     fn bounds_are_part_of_the_refusal() {
         assert_eq!(positive("0"), Err("a whole number, at least 1".into()));
         assert_eq!(threads("20000"), Err("a whole number from 1 to 1024".into()));
-        assert!(depth("18446744073709551615").is_err() && depth("0").is_ok() && tokens("0").is_err());
+        assert!(up_to_tokens("18446744073709551615").is_err() && up_to_tokens("0").is_ok() && tokens("0").is_err());
         assert!(training_context("1").is_err() && training_context("2").is_ok());
     }
 

@@ -41,6 +41,15 @@ impl Progress {
         self.bar.set_position(done);
     }
 
+    /// Says what is done now.
+    pub fn describe(&self, what: &'static str) {
+        if self.bar.message() != what {
+            self.bar.set_message(what);
+            // The time that is left is that of the new work.
+            self.bar.reset_eta();
+        }
+    }
+
     /// Runs `print` with the bar out of the way.
     pub fn suspend<R>(&self, print: impl FnOnce() -> R) -> R {
         self.bar.suspend(print)

@@ -1,6 +1,9 @@
 //! The command line as its users see it: output, errors, exit codes. The models are the fixtures of `tests/fixtures`.
 
 mod batch;
+mod bench;
+#[cfg(unix)]
+mod broken_off;
 mod cache;
 mod errors;
 mod eval;

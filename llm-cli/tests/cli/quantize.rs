@@ -28,19 +28,19 @@ fn a_model_is_quantized_inspected_and_run() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert_snapshot!(done.stdout.replace(&out, "OUT"), @r"
     matrix                                  format           bits  weight error  output error
-    model.embed_tokens.weight               int8             8.50       0.488 %             -
-    model.layers.0.self_attn.q_proj.weight  int8             8.50       0.511 %             -
+    model.embed_tokens.weight               int8             8.50       0.487 %             -
+    model.layers.0.self_attn.q_proj.weight  int8             8.50       0.510 %             -
     model.layers.0.self_attn.k_proj.weight  int8             8.50       0.475 %             -
     model.layers.0.self_attn.v_proj.weight  int8             8.50       0.497 %             -
-    model.layers.0.self_attn.o_proj.weight  int8             8.50       0.500 %             -
-    model.layers.0.mlp.gate_proj.weight     int8             8.50       0.500 %             -
-    model.layers.0.mlp.up_proj.weight       int8             8.50       0.507 %             -
+    model.layers.0.self_attn.o_proj.weight  int8             8.50       0.499 %             -
+    model.layers.0.mlp.gate_proj.weight     int8             8.50       0.499 %             -
+    model.layers.0.mlp.up_proj.weight       int8             8.50       0.506 %             -
     model.layers.0.mlp.down_proj.weight     int8             8.50       0.497 %             -
-    model.layers.1.self_attn.q_proj.weight  int8             8.50       0.489 %             -
-    model.layers.1.self_attn.k_proj.weight  int8             8.50       0.491 %             -
-    model.layers.1.self_attn.v_proj.weight  int8             8.50       0.501 %             -
-    model.layers.1.self_attn.o_proj.weight  int8             8.50       0.464 %             -
-    model.layers.1.mlp.gate_proj.weight     int8             8.50       0.508 %             -
+    model.layers.1.self_attn.q_proj.weight  int8             8.50       0.488 %             -
+    model.layers.1.self_attn.k_proj.weight  int8             8.50       0.490 %             -
+    model.layers.1.self_attn.v_proj.weight  int8             8.50       0.500 %             -
+    model.layers.1.self_attn.o_proj.weight  int8             8.50       0.465 %             -
+    model.layers.1.mlp.gate_proj.weight     int8             8.50       0.507 %             -
     model.layers.1.mlp.up_proj.weight       int8             8.50       0.493 %             -
     model.layers.1.mlp.down_proj.weight     int8             8.50       0.485 %             -
     lm_head.weight                          int8             8.50       0.484 %             -

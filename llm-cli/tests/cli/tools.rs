@@ -1,4 +1,4 @@
-//! `llm inspect`, `devices`, `tokenize` and `bench`.
+//! `llm inspect`, `devices`, `tokenize` and `train`.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -49,46 +49,6 @@ fn tokenize_goes_both_ways() {
     let device = run(&["tokenize", &path, "--prompt", "a", "--device", "cuda"]);
     assert_eq!(device.code, 0);
     assert!(device.stderr.contains("note: `--device cuda` changes nothing"), "{}", device.stderr);
-}
-
-#[test]
-fn bench_rows_are_those_of_the_contract() {
-    let arguments = ["bench", &fixture("llama"), "--prefill", "8", "--decode", "4", "--depth", "0,16", "--runs", "1", "--device", "cpu"];
-    let outcome = run(&[&arguments[..], &["--json"]].concat());
-    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
-    let rows: Vec<Value> = outcome.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let tests: Vec<_> = rows.iter().map(|row| (row["test"].as_str().expect("test"), row["depth"].as_u64().expect("depth"))).collect();
-    assert_eq!(tests, [("prefill", 0), ("prefill", 16), ("decode", 0), ("decode", 16)]);
-    let keys: Vec<&String> = rows[0].as_object().expect("an object").keys().collect();
-    assert_eq!(
-        keys,
-        [
-            "model",
-            "format",
-            "bits_per_weight",
-            "device",
-            "threads",
-            "test",
-            "tokens",
-            "depth",
-            "batch",
-            "tokens_per_second",
-            "runs",
-            "bytes_per_token",
-            "read_bytes_per_second",
-            "limit_tokens_per_second",
-            "share_of_limit"
-        ]
-    );
-    assert!(rows[3]["tokens_per_second"]["median"].as_f64().is_some_and(|speed| speed > 0.0));
-    let path = fixture("llama");
-    let quiet = ["bench", &path, "--prefill", "8", "--decode", "4", "--runs", "1", "--device", "cpu", "--quiet", "--depth"];
-    let some = run(&[&quiet[..], &["0,1000"]].concat());
-    assert_eq!(some.code, 0, "{}", some.stderr);
-    assert!(some.stderr.contains("warning: beyond the context of 256 tokens"), "{}", some.stderr);
-    let none = run(&[&quiet[..], &["1000"]].concat());
-    assert_eq!((none.code, none.stdout.as_str()), (2, ""));
-    assert!(none.stderr.contains("expected at most the context of 256"), "{}", none.stderr);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! run how fast this machine reads, and the quotient is the limit. Prefill is bound by arithmetic and has no such limit here.
 
 mod bandwidth;
+mod plot;
 mod subject;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,7 @@ use llm_model::{KvCache, LogitsAt, ModelConfig, ops};
 use serde::Serialize;
 
 pub use bandwidth::read_bandwidth;
+pub use plot::plot;
 pub use subject::Subject;
 
 use crate::generate::PREFILL_CHUNK;
@@ -23,9 +25,9 @@ use crate::{Error, Result};
 /// What to measure.
 #[derive(Debug, Clone)]
 pub struct BenchOptions {
-    /// Prompt lengths.
+    /// Prompt lengths; 0 is not measured.
     pub prefill: Vec<usize>,
-    /// Numbers of tokens to decode.
+    /// Numbers of tokens to decode; 0 is not measured.
     pub decode: Vec<usize>,
     /// Tokens in the cache beforehand.
     pub depth: Vec<usize>,
@@ -118,7 +120,7 @@ impl BenchOptions {
     pub fn cases(&self) -> Vec<Case> {
         let mut cases = Vec::new();
         for (test, counts) in [(Test::Prefill, &self.prefill), (Test::Decode, &self.decode)] {
-            for &tokens in counts {
+            for &tokens in counts.iter().filter(|tokens| **tokens > 0) {
                 for &depth in &self.depth {
                     cases.extend(self.batch.iter().map(|&batch| Case { test, tokens, depth, batch }));
                 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::convert::{convert, require_finite};
 use super::module::{ModulePath, Parameter, parameters};
-use super::options::{LoadOptions, Progress, WeightDtype, require_uncancelled};
+use super::options::{LoadOptions, Progress, Stage, WeightDtype, require_uncancelled};
 use super::packed::{CacheReport, Packed, Slot};
 use super::report::{LoadReport, Mismatch};
 use super::resident::Resident;
@@ -92,6 +92,12 @@ pub(super) fn fill<M: Module>(
     }
     sync(&options.device)?;
     let bytes_read = if loader.packed.is_mapped() { 0 } else { loader.report.bytes_read };
+    let written = loader.packed.bytes();
+    if let Some(progress) = options.progress.filter(|_| written > 0) {
+        let tensors = loader.report.tensors;
+        let stage = Stage::Writing;
+        progress(&Progress { stage, tensor: "", tensors, total_tensors: tensors, bytes: written, total_bytes: written });
+    }
     let cache = loader.packed.finish();
     Ok((module, LoadReport { bytes_read, cache, seconds: start.elapsed().as_secs_f64(), ..loader.report }))
 }
@@ -257,7 +263,7 @@ impl<'a> Loader<'a> {
             self.unsynced = 0;
         }
         self.report.count(info, target);
-        self.tell(info);
+        self.tell(info, None);
         Ok(data)
     }
 
@@ -280,25 +286,33 @@ impl<'a> Loader<'a> {
         let shape = QuantShape { format, rows, width };
         *weight = Weight::Quantized(QuantWeight::from_data(values, factors, shape, &self.options.device));
         self.report.count_packed(info, [rows, width], format);
-        self.tell(info);
+        self.tell(info, None);
         Ok(())
     }
 
     /// Values and factors of a matrix that is quantized in the file, or is quantized here.
     fn tiles(&self, info: &TensorInfo, format: QuantFormat) -> Result<[TensorData; 2]> {
+        let rows = info.shape.first().map_or(1, |rows| (*rows).max(1)) as u64;
+        let step = |done: usize| {
+            self.tell(info, Some(info.bytes / rows * done as u64));
+            require_uncancelled(self.options.cancel)
+        };
         if info.format.is_some() {
-            return Ok(pack_stored(&self.source.read_quantized(&info.name)?));
+            return pack_stored(&self.source.read_quantized(&info.name)?, step);
         }
         let data = self.source.read(&info.name)?;
         require_finite(&data, info)?;
-        Ok(pack(&data, format, |weights, values| rtn::round(format, weights, &[1.0; BLOCK], values)))
+        pack(&data, format, |weights, values| rtn::round(format, weights, &[1.0; BLOCK], values), step)
     }
 
-    fn tell(&self, info: &TensorInfo) {
+    /// Says that the tensor `info` is done, or of how many of its bytes something is made.
+    fn tell(&self, info: &TensorInfo, part: Option<u64>) {
         if let Some(progress) = self.options.progress {
             let LoadReport { tensors, bytes_read, .. } = self.report;
-            let total_tensors = tensors + self.wanted.len();
-            progress(&Progress { tensor: &info.name, tensors, total_tensors, bytes: bytes_read, total_bytes: self.total_bytes });
+            let total_tensors = tensors + self.wanted.len() + usize::from(part.is_some());
+            let bytes = bytes_read + part.unwrap_or(0);
+            let stage = Stage::Tensors;
+            progress(&Progress { stage, tensor: &info.name, tensors, total_tensors, bytes, total_bytes: self.total_bytes });
         }
     }
 }

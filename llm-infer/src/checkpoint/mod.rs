@@ -38,11 +38,11 @@ use serde_json::Value;
 use self::load::Origin;
 pub use self::safetensors::Safetensors;
 pub use generation_config::GenerationConfig;
-pub(crate) use new_file::write_atomic;
+pub(crate) use new_file::{require_writable, write_atomic};
 pub(crate) use new_folder::NewFolder;
 pub(crate) use notes::VERSION as QUANTIZATION_VERSION;
 pub(crate) use options::require_uncancelled;
-pub use options::{LoadOptions, Progress, SaveOptions, WeightDtype};
+pub use options::{LoadOptions, Progress, SaveOptions, Stage, WeightDtype};
 pub use packed::{CacheEntry, CacheReport, PackedCache};
 pub(crate) use quantized_file::{Form, Planned, QuantizedFile};
 pub use report::{CheckReport, Conversion, LoadReport};
@@ -269,7 +269,14 @@ impl Checkpoint {
             report.bytes += info.bytes;
             if let Some(progress) = progress {
                 let (total_tensors, bytes) = (tensors.len(), report.bytes);
-                progress(&Progress { tensor: &info.name, tensors: report.tensors, total_tensors, bytes, total_bytes });
+                progress(&Progress {
+                    tensor: &info.name,
+                    tensors: report.tensors,
+                    total_tensors,
+                    bytes,
+                    total_bytes,
+                    ..Progress::default()
+                });
             }
         }
         Ok(report)

@@ -18,6 +18,18 @@ pub(crate) fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     file.finish()
 }
 
+/// Finds out whether [`write_atomic`] could write `path`, without a trace.
+///
+/// # Errors
+///
+/// [`Error::Io`].
+pub(crate) fn require_writable(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Err(Error::io(path, io::ErrorKind::IsADirectory.into()));
+    }
+    NewFile::create(path).map(drop)
+}
+
 /// A file under a temporary name beside its target; removed again unless it is finished.
 pub(super) struct NewFile {
     file: File,

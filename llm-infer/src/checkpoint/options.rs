@@ -23,7 +23,7 @@ pub struct LoadOptions<'a> {
     pub cache: Option<PackedCache>,
     /// Whether tensors that the model has no place for are an error.
     pub strict: bool,
-    /// Called after each tensor.
+    /// Called after each tensor, and while one lasts.
     pub progress: Option<&'a dyn Fn(&Progress)>,
     /// Ends the load with [`Error::Cancelled`] once it is true.
     pub cancel: Option<&'a AtomicBool>,
@@ -88,10 +88,24 @@ impl fmt::Display for WeightDtype {
     }
 }
 
+/// What a load does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// Reads the weight files for the name of their packed form.
+    Hashing,
+    /// Reads the tensors, and packs those that are quantized; checks and saves have this stage only.
+    #[default]
+    Tensors,
+    /// Waits for the packed form to be on the disk.
+    Writing,
+}
+
 /// How far a load, check or save is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress<'a> {
-    /// The tensor that was just done.
+    /// What is done now; each stage counts its bytes from 0 on.
+    pub stage: Stage,
+    /// The tensor that was just done, or is being packed.
     pub tensor: &'a str,
     /// Tensors done.
     pub tensors: usize,

@@ -160,7 +160,8 @@ impl Writer<'_> {
         self.bytes += info.bytes;
         if let Some(progress) = self.options.progress {
             let (total_tensors, total_bytes) = (self.layout.slots.len(), self.layout.data_bytes);
-            progress(&Progress { tensor: &info.name, tensors: self.tensors, total_tensors, bytes: self.bytes, total_bytes });
+            let (tensors, bytes) = (self.tensors, self.bytes);
+            progress(&Progress { tensor: &info.name, tensors, total_tensors, bytes, total_bytes, ..Progress::default() });
         }
         Ok(())
     }

@@ -270,6 +270,6 @@ impl<'a> Job<'a> {
 fn show(done: &Done, tensor: &str, options: &QuantizeOptions) {
     if let Some(progress) = options.progress {
         let Done { tensors, total_tensors, bytes, total_bytes } = *done;
-        progress(&Progress { tensor, tensors, total_tensors, bytes, total_bytes });
+        progress(&Progress { tensor, tensors, total_tensors, bytes, total_bytes, ..Progress::default() });
     }
 }

@@ -5,16 +5,14 @@
 //! solved for, and what has the least Σ importance · (w − ŵ)² wins.
 
 use half::f16;
-use llm_model::quant::{BLOCK, QuantFormat, QuantMatrix};
+use llm_model::quant::{self, BLOCK, QuantFormat, QuantMatrix};
 
 use super::strips;
 
 /// Raise it when the same weights are rounded otherwise: what the packed cache keeps is known by it.
-pub const VERSION: u32 = 1;
-/// The range that candidates give up or add, in sixteenths of a step at the end of the range.
-const CANDIDATES: [f32; 9] = [0.0, -1.75, -1.5, -1.25, -1.0, -0.75, -0.5, -0.25, 0.25];
-/// 1.5 · 2²³: added to a number below 2²², it leaves the nearest integer in the low bits.
-const ROUND: f32 = 12_582_912.0;
+pub const VERSION: u32 = 2;
+/// The steps that candidates give up or add at the end of the range.
+const CANDIDATES: [f32; quant::CANDIDATES] = [0.0, -1.8, -1.5, -1.2, -0.9, -0.6, -0.3, 0.3];
 
 /// `weights [rows, width]` in `format`; `importance [width]` says how much the error of each input counts, all alike without it.
 pub fn matrix(format: QuantFormat, weights: &[f32], width: usize, importance: Option<&[f32]>) -> QuantMatrix {
@@ -62,22 +60,11 @@ fn linear(format: QuantFormat, weights: &[f32; BLOCK], importance: &[f32; BLOCK]
     if span == f16::ZERO {
         return (span, f16::ZERO);
     }
-    let zero = f32::from(format.zero());
-    let (low, high) = (f32::from(format.range().0) - zero, f32::from(format.range().1) - zero);
-    let reach = low.abs();
+    let reach = format.bounds().0.abs();
+    let inverses = CANDIDATES.map(|candidate| (reach + candidate) / (reach * span.to_f32()));
+    let [wq, qq] = format.fits(weights, importance, &inverses);
     let (mut best, mut scale) = (f32::NEG_INFINITY, span.to_f32());
-    for candidate in CANDIDATES {
-        let inverse = (reach + candidate) / (reach * span.to_f32());
-        let (mut wq, mut qq) = ([0.0f32; 8], [0.0f32; 8]);
-        for part in 0..BLOCK / 8 {
-            for lane in 0..8 {
-                let (w, i) = (weights[8 * part + lane], importance[8 * part + lane]);
-                let q = ((w * inverse + ROUND) - ROUND).clamp(low, high);
-                wq[lane] += i * w * q;
-                qq[lane] += i * q * q;
-            }
-        }
-        let (wq, qq) = (wq.iter().sum::<f32>(), qq.iter().sum::<f32>());
+    for (wq, qq) in wq.into_iter().zip(qq) {
         if qq > 0.0 && wq * wq > best * qq {
             (best, scale) = (wq * wq / qq, wq / qq);
         }

@@ -15,7 +15,7 @@ pub mod memory;
 mod quant_linear;
 mod rms_norm;
 mod rope;
-mod simd;
+pub(crate) mod simd;
 mod slices;
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,11 @@ use half::f16;
 
 pub use stored::{Flaw, StoredMatrix};
 
+use crate::ops::simd::rounding;
+
+/// Scales that [`QuantFormat::fits`] tries at once.
+pub const CANDIDATES: usize = rounding::CANDIDATES;
+
 /// Inputs that share a scale.
 pub const BLOCK: usize = 32;
 
@@ -109,8 +114,7 @@ impl QuantFormat {
 
     /// The scale and minimum with which `weights` just fit.
     pub fn span(self, weights: &[f32]) -> (f16, f16) {
-        let bounds = |x: (f32, f32), w: &f32| (x.0.min(*w), x.1.max(*w));
-        let (low, high) = weights.iter().fold((f32::INFINITY, f32::NEG_INFINITY), bounds);
+        let (low, high) = rounding::extremes(weights);
         match self {
             // The number of the largest magnitude becomes −8, the end of the range that reaches furthest.
             Self::Int4 => (f16::from_f32(if high > -low { high } else { low } / -8.0), f16::ZERO),
@@ -124,11 +128,19 @@ impl QuantFormat {
     pub fn round(self, weights: &[f32], scale: f16, minimum: f16, values: &mut [u8]) {
         let (scale, offset) = (scale.to_f32(), minimum.to_f32());
         let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-        let (low, high) = self.range();
-        for (value, weight) in values.iter_mut().zip(weights) {
-            let rounded = ((weight - offset) * inverse).round_ties_even() + f32::from(self.zero());
-            *value = rounded.clamp(f32::from(low), f32::from(high)) as u8;
-        }
+        rounding::round(weights, offset, inverse, self.zero(), self.bounds(), values);
+    }
+
+    /// The smallest and the largest value, less [`QuantFormat::zero`].
+    pub fn bounds(self) -> (f32, f32) {
+        let ((low, high), zero) = (self.range(), f32::from(self.zero()));
+        (f32::from(low) - zero, f32::from(high) - zero)
+    }
+
+    /// Σ i·w·q and Σ i·q² over the `weights` w of a block, whose errors count `importance` i each, when each is divided by one of eight
+    /// scales, of which `inverses` are given, and rounded to an integer q of this format; with these bits on every processor.
+    pub fn fits(self, weights: &[f32; BLOCK], importance: &[f32; BLOCK], inverses: &[f32; CANDIDATES]) -> [[f32; CANDIDATES]; 2] {
+        rounding::fits(weights, importance, inverses, self.bounds())
     }
 
     /// The weight that `value` stands for.

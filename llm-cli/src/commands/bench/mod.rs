@@ -14,6 +14,12 @@ use crate::ui::{Failure, Ui, Unit};
 
 pub fn run(args: &BenchArgs, environment: &Environment, out: &mut dyn Write) -> anyhow::Result<()> {
     let Environment { common, ui, interrupt } = *environment;
+    if args.prefill.iter().chain(&args.decode).all(|tokens| *tokens == 0) {
+        return Err(Failure::usage("--prefill, --decode: got 0 of both, expected something to measure").into());
+    }
+    if let Some(file) = &args.plot {
+        file.require_writable()?;
+    }
     let (subject, kv_dtype) = subject(args, environment)?;
     let options = BenchOptions {
         prefill: args.prefill.clone(),
@@ -32,13 +38,15 @@ pub fn run(args: &BenchArgs, environment: &Environment, out: &mut dyn Write) -> 
         heading(&subject, bandwidth, out)?;
     }
     interrupt.hold();
+    let mut rows = Vec::new();
     for (index, case) in cases.into_iter().enumerate() {
         bar.update(index as u64 + 1, total);
         let row = bench::measure(&subject, case, &options, bandwidth, interrupt.flag())?;
         bar.suspend(|| if common.json { print_json(&row, out) } else { line(&row, out) })?;
         out.flush()?;
+        rows.push(row);
     }
-    Ok(())
+    args.plot.as_ref().map_or(Ok(()), |file| Ok(bench::plot(&rows, file)?))
 }
 
 /// The model or shape to measure, and the type of its keys and values.

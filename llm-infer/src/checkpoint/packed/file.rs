@@ -209,6 +209,11 @@ impl Writer {
         head(key, label, plan).len() as u64 + plan.data
     }
 
+    /// Bytes of the complete file.
+    pub fn len(&self) -> u64 {
+        self.start + self.plan.data
+    }
+
     /// Writes the tensor `name` to its place.
     ///
     /// # Errors

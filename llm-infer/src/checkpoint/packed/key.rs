@@ -8,7 +8,6 @@
 
 use std::fs::Metadata;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +16,6 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use super::super::json::{parse, read_bounded};
 use super::super::new_file::write_atomic;
-use super::super::options::require_uncancelled;
 use super::super::source::Blob;
 use super::file::{LAYOUT, Plan};
 use crate::quantize::rtn;
@@ -83,19 +81,22 @@ impl Version {
     }
 }
 
+/// Is told how many more bytes of the sources are known, and may end it.
+type Step<'a> = &'a mut dyn FnMut(u64) -> Result<()>;
+
 /// The key of the weights of `sources` as `config` and `plan` put them into memory, and a failure to remember what the sources hold.
 ///
 /// # Errors
 ///
-/// A source that cannot be read or changes meanwhile, and [`Error::Cancelled`].
-pub fn key(folder: &Path, sources: &[&Blob], config: &Value, plan: &Plan, cancel: Option<&AtomicBool>) -> Result<(String, Option<Error>)> {
+/// A source that cannot be read or changes meanwhile, and what `step` says.
+pub fn key(folder: &Path, sources: &[&Blob], config: &Value, plan: &Plan, step: Step) -> Result<(String, Option<Error>)> {
     let index = folder.join(INDEX);
     let mut known = read_index(&index);
     let before = known.clone();
     let order = if cfg!(target_endian = "little") { "little" } else { "big" };
     let mut text = format!("layout {LAYOUT}\nrounding {}\n{order}-endian\n{config}\n{}\n", rtn::VERSION, plan.describe());
     for source in sources {
-        text.push_str(&content(source, &mut known, SystemTime::now(), cancel)?);
+        text.push_str(&content(source, &mut known, SystemTime::now(), step)?);
         text.push('\n');
     }
     let mut failure = None;
@@ -112,14 +113,15 @@ fn read_index(path: &Path) -> Vec<Known> {
 }
 
 /// The hash of the content of `source`, from `known` where that is the version.
-fn content(source: &Blob, known: &mut Vec<Known>, now: SystemTime, cancel: Option<&AtomicBool>) -> Result<String> {
-    let Blob::File { file, path, .. } = source else { return hash(source, cancel) };
+fn content(source: &Blob, known: &mut Vec<Known>, now: SystemTime, step: Step) -> Result<String> {
+    let Blob::File { file, path, .. } = source else { return hash(source, step) };
     let version = Version::of(&file.metadata().map_err(|error| Error::io(path, error))?);
     let path = path.canonicalize().map_err(|error| Error::io(path, error))?.to_string_lossy().into_owned();
     if let Some(known) = known.iter().find(|known| known.path == path && known.version == version) {
+        step(source.len())?;
         return Ok(known.hash.clone());
     }
-    let hash = hash(source, cancel)?;
+    let hash = hash(source, step)?;
     known.retain(|known| known.path != path);
     if version.is_settled(now) {
         known.push(Known { path, version, hash: hash.clone() });
@@ -128,13 +130,13 @@ fn content(source: &Blob, known: &mut Vec<Known>, now: SystemTime, cancel: Optio
     Ok(hash)
 }
 
-fn hash(source: &Blob, cancel: Option<&AtomicBool>) -> Result<String> {
+fn hash(source: &Blob, step: Step) -> Result<String> {
     let (mut hash, mut part) = (Xxh3::new(), vec![0; PART]);
     for offset in (0..source.len()).step_by(PART) {
-        require_uncancelled(cancel)?;
         let part = &mut part[..PART.min((source.len() - offset) as usize)];
         source.read_exact_at(offset, part)?;
         hash.update(part);
+        step(part.len() as u64)?;
     }
     Ok(format!("{:032x}", hash.digest128()))
 }
@@ -150,28 +152,34 @@ mod tests {
         std::fs::write(&path, "one").unwrap();
         let (mut known, now) = (Vec::new(), SystemTime::now());
         let open = || Blob::open(&path).unwrap();
-        let first = content(&open(), &mut known, now, None).unwrap();
+        let first = content(&open(), &mut known, now, &mut |_| Ok(())).unwrap();
         assert!(known.is_empty(), "it may change without a trace for now");
         let later = now + Duration::from_secs(60);
-        assert_eq!(content(&open(), &mut known, later, None).unwrap(), first);
+        assert_eq!(content(&open(), &mut known, later, &mut |_| Ok(())).unwrap(), first);
         known[0].hash = "remembered".to_owned();
-        assert_eq!(content(&open(), &mut known, later, None).unwrap(), "remembered");
+        assert_eq!(content(&open(), &mut known, later, &mut |_| Ok(())).unwrap(), "remembered");
         // The same length, and another time.
         std::fs::write(&path, "two").unwrap();
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(now + Duration::from_secs(5)).unwrap();
-        let second = content(&open(), &mut known, later, None).unwrap();
+        let second = content(&open(), &mut known, later, &mut |_| Ok(())).unwrap();
         assert!(second != first && second != "remembered" && known.len() == 1);
         // The same length and time of writing, but not of the inode.
         std::fs::write(&path, "six").unwrap();
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(now + Duration::from_secs(5)).unwrap();
-        assert!(cfg!(not(unix)) || content(&open(), &mut known, later, None).unwrap() != second);
+        assert!(cfg!(not(unix)) || content(&open(), &mut known, later, &mut |_| Ok(())).unwrap() != second);
     }
 
     #[test]
     fn the_content_is_hashed_whole() {
         let bytes = vec![7; 2 * PART + 3].leak();
         let blob = Blob::memory(Path::new("m"), bytes);
-        assert_eq!(hash(&blob, None).unwrap(), format!("{:032x}", xxh3_128(bytes)));
-        assert!(matches!(hash(&blob, Some(&AtomicBool::new(true))), Err(Error::Cancelled)));
+        let mut parts = Vec::new();
+        let whole = hash(&blob, &mut |part| {
+            parts.push(part);
+            Ok(())
+        });
+        assert_eq!(whole.unwrap(), format!("{:032x}", xxh3_128(bytes)));
+        assert_eq!(parts, [PART as u64, PART as u64, 3]);
+        assert!(matches!(hash(&blob, &mut |_| Err(Error::Cancelled)), Err(Error::Cancelled)));
     }
 }

@@ -19,7 +19,7 @@ use serde_json::Value;
 pub use self::file::Slot;
 use self::file::{Label, Mapped, Plan, Writer};
 pub use self::store::{CacheEntry, PackedCache};
-use super::options::LoadOptions;
+use super::options::{LoadOptions, Progress, Stage, require_uncancelled};
 use super::resident::computes_in_place;
 use super::source::{Blob, WeightSource};
 use crate::{Error, Result};
@@ -77,7 +77,16 @@ impl Packed {
             return Ok(packed);
         }
         let plan = Plan::new(slots);
-        let (key, failure) = key::key(cache.folder(), &sources, config, &plan, options.cancel)?;
+        let total_bytes = sources.iter().map(|source| source.len()).sum();
+        let mut bytes = 0;
+        let mut step = |more: u64| {
+            bytes += more;
+            if let Some(progress) = options.progress {
+                progress(&Progress { stage: Stage::Hashing, bytes, total_bytes, ..Progress::default() });
+            }
+            require_uncancelled(options.cancel)
+        };
+        let (key, failure) = key::key(cache.folder(), &sources, config, &plan, &mut step)?;
         if let Some(error) = failure {
             packed.notice(format!("packed cache: the next start will read all weights again: {error}"));
         }
@@ -119,6 +128,11 @@ impl Packed {
         if let Err(error) = writer.put(name, data) {
             self.fail(&error);
         }
+    }
+
+    /// Bytes of the file that is being written; 0 where none is.
+    pub fn bytes(&self) -> u64 {
+        if let State::New(writer, _) = &self.state { writer.len() } else { 0 }
     }
 
     /// Completes the file, if one is written.

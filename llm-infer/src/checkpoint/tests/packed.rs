@@ -291,3 +291,28 @@ fn a_cancelled_load_leaves_nothing() {
     assert!(matches!(loaded, Err(Error::Cancelled)));
     assert!(fs::read_dir(place.cache().folder()).unwrap().all(|entry| entry.unwrap().file_name() == "sources.json"));
 }
+
+#[test]
+fn every_stage_of_a_load_is_told() {
+    let place = Place::of("llama");
+    let told = std::cell::RefCell::new(Vec::new());
+    let tell = |now: &Progress| {
+        assert!(now.bytes <= now.total_bytes && now.tensors <= now.total_tensors, "{now:?}");
+        told.borrow_mut().push((now.stage, now.bytes == now.total_bytes));
+    };
+    let options = LoadOptions {
+        quantize: Some(Scheme::INT4),
+        cache: Some(place.cache()),
+        progress: Some(&tell),
+        ..LoadOptions::new(&Device::flex())
+    };
+    for stages in [&[Stage::Hashing, Stage::Tensors, Stage::Writing][..], &[Stage::Hashing, Stage::Tensors]] {
+        Checkpoint::open(place.model()).unwrap().load::<TransformerBlock>(&options).unwrap();
+        let mut told = told.take();
+        // Each ends where it said that it would.
+        let ends = |at: usize, told: &[(Stage, bool)]| told.get(at + 1).is_none_or(|next| next.0 != told[at].0);
+        assert!((0..told.len()).all(|at| told[at].1 == ends(at, &told)), "{told:?}");
+        told.dedup_by_key(|one| one.0);
+        assert_eq!(told.iter().map(|one| one.0).collect::<Vec<_>>(), stages);
+    }
+}

@@ -41,6 +41,7 @@ mod combine;
 mod dot;
 mod elementwise;
 mod products;
+pub mod rounding;
 mod softmax;
 #[cfg(test)]
 mod tests;
