@@ -8,9 +8,9 @@ use super::cpu::Sizes;
 use super::{AttentionOptions, reference};
 use crate::ops::LlmBackend;
 use crate::ops::gradient::tracked;
+use crate::ops::kv::KvTensor;
 use crate::ops::matmul::{self, Matrix, Target};
-use crate::ops::simd::dot;
-use crate::ops::simd::exp;
+use crate::ops::simd::{dot, exp};
 use crate::ops::slices::{CpuBackend, trace};
 use crate::ops::threads;
 
@@ -150,17 +150,19 @@ impl<'a> Rows<'a> {
 /// The tracked operation.
 pub fn autodiff<B: LlmBackend, C: CheckpointStrategy>(
     q: FloatTensor<Autodiff<B, C>>,
-    k: FloatTensor<Autodiff<B, C>>,
-    v: FloatTensor<Autodiff<B, C>>,
+    k: KvTensor<Autodiff<B, C>>,
+    v: KvTensor<Autodiff<B, C>>,
     starts: Vec<usize>,
     options: AttentionOptions,
 ) -> FloatTensor<Autodiff<B, C>> {
-    if k.dtype() != DType::F32 || v.dtype() != DType::F32 {
-        return reference::<Autodiff<B, C>>(q, k, v, &starts, &options);
-    }
+    let (k, v) = match (k, v) {
+        (KvTensor::Floats(k), KvTensor::Floats(v)) if k.dtype() == DType::F32 && v.dtype() == DType::F32 => (k, v),
+        (k, v) => return reference::<Autodiff<B, C>>(q, k, v, &starts, &options),
+    };
     let inputs = [q.node(), k.node(), v.node()];
     let (q, k, v) = (q.into_primitive(), k.into_primitive(), v.into_primitive());
-    let out = <B as LlmBackend>::attention(q.clone(), k.clone(), v.clone(), starts.clone(), options);
+    let floats = KvTensor::Floats;
+    let out = <B as LlmBackend>::attention(q.clone(), floats(k.clone()), floats(v.clone()), starts.clone(), options);
     let result = out.clone();
     tracked::<B, C, 3>(inputs, out, move |grad| {
         B::attention_backward(q.clone(), k.clone(), v.clone(), result.clone(), grad, starts.clone(), options).into()

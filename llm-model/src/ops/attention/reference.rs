@@ -7,12 +7,13 @@ use burn::backend::{
 use burn::tensor::{DType, FloatDType, Shape, Slice, TensorData};
 
 use super::AttentionOptions;
+use crate::ops::kv::{KvTensor, dequantize};
 
 /// softmax(scale · q · kᵀ + mask) · v for grouped heads; only the positions that some query sees are read.
 pub fn reference<B: Backend>(
     q: FloatTensor<B>,
-    k: FloatTensor<B>,
-    v: FloatTensor<B>,
+    k: KvTensor<B>,
+    v: KvTensor<B>,
     starts: &[usize],
     options: &AttentionOptions,
 ) -> FloatTensor<B> {
@@ -31,7 +32,7 @@ pub fn backward_reference<B: Backend>(
     let (shape, cache) = (q.shape(), k.shape());
     let length = starts.iter().max().map_or(0, |start| start + shape[1]);
     let [q, out, grad] = [q, out, grad].map(|x| grouped::<B>(x, cache[1]));
-    let (k, v) = (seen::<B>(k, length), seen::<B>(v, length));
+    let (k, v) = (seen::<B>(KvTensor::Floats(k), length), seen::<B>(KvTensor::Floats(v), length));
     let p = weights::<B>(q.clone(), k.clone(), shape[1], starts, options);
     let delta = B::float_sum_dim(B::float_mul(grad.clone(), out), 3);
     let dp = B::float_matmul(grad.clone(), B::float_transpose(v));
@@ -64,10 +65,8 @@ fn ungrouped<B: Backend>(x: FloatTensor<B>, shape: Shape) -> FloatTensor<B> {
 }
 
 /// The first `length` positions of a cache `[b, kv, capacity, d]`, in f32.
-fn seen<B: Backend>(x: FloatTensor<B>, length: usize) -> FloatTensor<B> {
-    let shape = x.shape();
-    let ranges = [0..shape[0], 0..shape[1], 0..length, 0..shape[3]].map(Slice::from);
-    let x = if shape[2] == length { x } else { B::float_slice(x, &ranges) };
+fn seen<B: Backend>(kv: KvTensor<B>, length: usize) -> FloatTensor<B> {
+    let x = dequantize::<B>(kv, length);
     if x.dtype() == DType::F32 { x } else { B::float_cast(x, FloatDType::F32) }
 }
 

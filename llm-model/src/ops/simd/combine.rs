@@ -20,6 +20,7 @@ pub(super) fn combine_at(level: Level, out: &mut [f32], width: usize, weights: &
             Floats::F32(rows) => at_level(level, out, width, weights, stride, rows),
             Floats::F16(rows) => at_level::<f16>(level, out, width, weights, stride, rows),
             Floats::Bf16(rows) => at_level::<bf16>(level, out, width, weights, stride, rows),
+            Floats::I8(rows) => at_level::<i8>(level, out, width, weights, stride, rows),
         }
     }
 }

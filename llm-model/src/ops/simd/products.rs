@@ -46,6 +46,7 @@ pub(super) fn products_at(level: Level, x: &[f32], width: usize, w: Floats, out:
             Floats::F32(w) => at_level(level, x, width, w, out),
             Floats::F16(w) => at_level::<f16>(level, x, width, w, out),
             Floats::Bf16(w) => at_level::<bf16>(level, x, width, w, out),
+            Floats::I8(w) => at_level::<i8>(level, x, width, w, out),
         }
     }
 }
