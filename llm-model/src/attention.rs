@@ -43,7 +43,7 @@ impl Attention {
             q_norm: norm(),
             k_norm: norm(),
             head_dim: dim,
-            options: AttentionOptions { scale: 1.0 / (dim as f64).sqrt(), window: config.sliding_window },
+            options: AttentionOptions { scale: 1.0 / (dim as f64).sqrt(), softcap: None, window: config.sliding_window },
         }
     }
 

@@ -262,13 +262,15 @@ fn attention_agrees<B: CpuBackend>(all: &[Kept]) {
     ];
     for (seq, heads, kv_heads, dim, starts) in cases {
         for window in [None, Some(1), Some(4), Some(100), Some(400)] {
-            let options = AttentionOptions { scale: 0.3, window };
-            let q = tensor::<B>(&[starts.len(), seq, heads, dim], 9);
-            for &kept in all {
-                let [k, v] = [10, 11].map(|seed| full::<B>([starts.len(), kv_heads, 650, dim], seed, kept));
-                let fast = attention::cpu::<B>(q.clone(), k.clone(), v.clone(), &starts, &options);
-                let what = format!("{starts:?} {seq} {heads}/{kv_heads} x {dim} {kept:?} {options:?}");
-                compare::<B>(fast, attention::reference::<B>(q.clone(), k, v, &starts, &options), 1e-5, &what);
+            for softcap in [None, Some(0.5)] {
+                let options = AttentionOptions { scale: 0.3, softcap, window };
+                let q = tensor::<B>(&[starts.len(), seq, heads, dim], 9);
+                for &kept in all {
+                    let [k, v] = [10, 11].map(|seed| full::<B>([starts.len(), kv_heads, 650, dim], seed, kept));
+                    let fast = attention::cpu::<B>(q.clone(), k.clone(), v.clone(), &starts, &options);
+                    let what = format!("{starts:?} {seq} {heads}/{kv_heads} x {dim} {kept:?} {options:?}");
+                    compare::<B>(fast, attention::reference::<B>(q.clone(), k, v, &starts, &options), 1e-5, &what);
+                }
             }
         }
     }
@@ -283,8 +285,10 @@ fn row(out: FloatTensor<Flex>, row: usize, width: usize) -> Vec<u32> {
 fn attention_is_bitwise_the_same_alone_in_company_and_in_a_longer_chunk() {
     let (kv_heads, copies) = (3, 32);
     for (heads, dim, kept) in [(6, 24, KEPT[1]), (9, 64, KEPT[1]), (9, 64, Kept::Int8), (3, 80, Kept::Int8)] {
-        for (position, window) in [(0, None), (255, None), (256, Some(300)), (640, None), (640, Some(300))] {
-            let options = AttentionOptions { scale: 0.3, window };
+        for (position, window, softcap) in
+            [(0, None, None), (255, None, None), (256, Some(300), None), (640, None, Some(0.7)), (640, Some(300), None)]
+        {
+            let options = AttentionOptions { scale: 0.3, softcap, window };
             let what = format!("at {position} {heads} x {dim} {kept:?} {options:?}");
             let cache = |rows: usize, seed| {
                 let x = tensor::<Flex>(&[1, 650, kv_heads, dim], seed);
@@ -340,8 +344,8 @@ fn gradients_agree<B: CpuBackend>() {
     // The last is longer than a block of queries.
     let cases = [(1, 1, 1, 1, vec![0]), (9, 4, 2, 9, vec![0, 0]), (5, 6, 2, 20, vec![3, 0, 11]), (150, 4, 2, 160, vec![0, 7])];
     for (seq, heads, kv_heads, capacity, starts) in cases {
-        for window in [None, Some(3)] {
-            let options = AttentionOptions { scale: 0.3, window };
+        for (window, softcap) in [(None, None), (Some(3), None), (None, Some(0.4))] {
+            let options = AttentionOptions { scale: 0.3, softcap, window };
             let [q, grad] = [4, 5].map(|seed| tensor::<B>(&[starts.len(), seq, heads, 24], seed));
             let [k, v] = [6, 7].map(|seed| tensor::<B>(&[starts.len(), kv_heads, capacity, 24], seed));
             let floats = KvTensor::Floats;

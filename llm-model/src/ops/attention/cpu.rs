@@ -15,7 +15,7 @@ use burn::tensor::Shape;
 
 use super::AttentionOptions;
 use crate::ops::kv::{KvTensor, Stored, with_stored};
-use crate::ops::simd::{Floats, Target, combine, exp, exp_sum, multiply, products};
+use crate::ops::simd::{Floats, Target, combine, exp, exp_sum, multiply, products, softcap};
 use crate::ops::slices::{CpuBackend, trace};
 use crate::ops::threads;
 
@@ -221,6 +221,9 @@ impl Attention<'_> {
             let scores = &mut scores[keys.clone()];
             if let Some(scales) = k_scales {
                 multiply(scores, &scales[keys.clone()]);
+            }
+            if let Some(cap) = self.options.softcap {
+                softcap(scores, cap as f32);
             }
             let (max, sum) = exp_sum(scores);
             sums[index] = Seen { max, sum };

@@ -46,10 +46,12 @@ pub fn cube(q: CubeTensor, k: KvTensor<CubeBackend>, v: KvTensor<CubeBackend>, s
         starts.into_tensor_arg(),
         out.clone().into_tensor_arg(),
         options.scale as f32,
+        options.softcap.unwrap_or_default() as f32,
         options.window.map_or(u32::MAX, |window| window as u32),
         UNITS,
         dim,
         dim.div_ceil(UNITS),
+        options.softcap.is_some(),
         float,
         cache,
     );

@@ -10,7 +10,7 @@ use crate::ops::LlmBackend;
 use crate::ops::gradient::tracked;
 use crate::ops::kv::KvTensor;
 use crate::ops::matmul::{self, Matrix, Target};
-use crate::ops::simd::{dot, exp};
+use crate::ops::simd::{dot, exp, tanh};
 use crate::ops::slices::{CpuBackend, trace};
 use crate::ops::threads;
 
@@ -18,7 +18,7 @@ use crate::ops::threads;
 const QUERIES: usize = 64;
 
 /// With p = softmax(s · q · kᵀ) and δ = g · out for each query: dv = pᵀ · g, dp = g · vᵀ, ds = s · p · (dp − δ), dq = ds · k and
-/// dk = dsᵀ · q (Dao et al., FlashAttention). Keys beyond the last position have gradient 0.
+/// dk = dsᵀ · q (Dao et al., FlashAttention); a softcap c · tanh(x / c) multiplies ds by its derivative 1 − tanh². Keys beyond the last position have gradient 0.
 pub fn backward_cpu<B: CpuBackend>(
     [q, k, v, out, grad]: [FloatTensor<B>; 5],
     starts: &[usize],
@@ -116,13 +116,22 @@ fn weights<'a>(
             ds[hidden].fill(0.0);
         }
         let (p, ds) = (&mut p[first..=last], &mut ds[first..=last]);
-        let max = p.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        p.iter_mut().for_each(|p| *p = exp(scale * (*p - max)));
-        let sum: f32 = p.iter().sum();
         let delta = dot(grad.row(row), out.row(row));
+        // What ds gets in the end is p times this.
+        ds.iter_mut().for_each(|ds| *ds = scale * (*ds - delta));
+        p.iter_mut().for_each(|p| *p *= scale);
+        if let Some(cap) = options.softcap.map(|cap| cap as f32) {
+            for (p, ds) in p.iter_mut().zip(&mut *ds) {
+                let tanh = tanh(*p / cap);
+                (*p, *ds) = (cap * tanh, *ds * (1.0 - tanh * tanh));
+            }
+        }
+        let max = p.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        p.iter_mut().for_each(|p| *p = exp(*p - max));
+        let sum: f32 = p.iter().sum();
         for (p, ds) in p.iter_mut().zip(ds) {
             *p /= sum;
-            *ds = scale * *p * (*ds - delta);
+            *ds *= *p;
         }
     }
     [p, ds]

@@ -54,7 +54,7 @@ pub use combine::combine;
 pub use dot::dot;
 pub use elementwise::{multiply, rotate, scale, silu_gated};
 pub use products::{Target, products};
-pub use softmax::{exp, exp_sum};
+pub use softmax::{exp, exp_sum, softcap, tanh};
 
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 
