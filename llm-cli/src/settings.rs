@@ -4,7 +4,7 @@ use llm_infer::checkpoint::{Progress, Stage};
 use llm_infer::device::{self, DeviceChoice, DeviceInfo};
 use llm_infer::generate::GenerateOptions;
 use llm_infer::sample::{Sampler, SamplingConfig, SamplingOptions};
-use llm_infer::session::Session;
+use llm_infer::session::{Session, kv_name};
 use llm_infer::{DType, Error, Model, ModelOptions};
 
 use crate::args::{CommonArgs, KvType, ModelArgs, RunArgs, SamplingArgs};
@@ -57,7 +57,7 @@ impl Setup {
         report_load(&model, ui);
         let context = context(run.ctx, &model, ui);
         let kv_dtype = kv.unwrap_or_else(|| model.kv_dtype());
-        ui.detail(&format!("keys and values {}, context {context}", dtype_name(kv_dtype)));
+        ui.detail(&format!("keys and values {}, context {context}", kv_name(kv_dtype)));
         Ok(Self { model, context, kv_dtype })
     }
 
@@ -85,12 +85,14 @@ pub fn kv_dtype(kv: KvType, device: &DeviceInfo) -> llm_infer::Result<DType> {
     let dtype = match kv {
         KvType::F16 => DType::F16,
         KvType::F32 => DType::F32,
+        KvType::Int8 => DType::I8,
     };
     if device.device.supports_dtype(dtype) {
         return Ok(dtype);
     }
-    let expected = device.dtypes().join(" or ");
-    Err(Error::request("--kv", dtype_name(dtype), format!("{expected} on {}", device.name)))
+    let names = [DType::F32, DType::F16, DType::I8].into_iter().filter(|dtype| device.device.supports_dtype(*dtype)).map(kv_name);
+    let expected = names.collect::<Vec<_>>().join(" or ");
+    Err(Error::request("--kv", kv_name(dtype), format!("{expected} on {}", device.name)))
 }
 
 /// `f16` for [`DType::F16`].

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use burn::tensor::{DType, TensorData};
-use llm_model::KvCache;
+use burn::tensor::DType;
+use llm_model::{KvCache, KvData};
 use safetensors::tensor::TensorView;
 
 use crate::checkpoint::{Safetensors, WeightSource, write_atomic};
@@ -16,6 +16,9 @@ use crate::{Error, Result};
 
 /// Positions that a session makes room for before it must grow.
 const FIRST_CAPACITY: usize = 256;
+
+/// The tensors of a layer in a saved session.
+const KINDS: [&str; 2] = ["keys", "values"];
 
 /// A sequence of tokens whose keys and values are kept, so that a prompt that begins alike is not computed again.
 pub struct Session {
@@ -125,9 +128,11 @@ impl Session {
         let ids: Vec<u8> = self.tokens.iter().flat_map(|id| id.to_le_bytes()).collect();
         let mut parts = vec![("tokens".to_owned(), safetensors::Dtype::U32, vec![self.tokens.len()], ids)];
         for (layer, pair) in self.cache.snapshot(0).into_iter().enumerate() {
-            for (kind, data) in ["keys", "values"].into_iter().zip(pair) {
-                let dtype = if data.dtype() == DType::F16 { safetensors::Dtype::F16 } else { safetensors::Dtype::F32 };
-                parts.push((format!("layers.{layer}.{kind}"), dtype, data.shape().to_vec(), data.bytes().to_vec()));
+            for (kind, KvData { numbers, scales }) in KINDS.into_iter().zip(pair) {
+                let scales = scales.map(|scales| (format!("layers.{layer}.{kind}.scales"), scales));
+                for (name, data) in [(format!("layers.{layer}.{kind}"), numbers)].into_iter().chain(scales) {
+                    parts.push((name, stored_dtype(data.dtype()), data.shape().to_vec(), data.bytes().to_vec()));
+                }
             }
         }
         let views = parts.iter().map(|(name, dtype, shape, bytes)| {
@@ -146,7 +151,8 @@ impl Session {
     /// Replaces this session's state by what [`Session::save`] wrote, and returns the notes.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the file is damaged or of another model; the session is then as before.
+    /// [`Error::Invalid`] when the file is damaged, of another model, or has keys and values of another type; the session is then as
+    /// before.
     pub fn load(&mut self, path: impl AsRef<Path>) -> Result<HashMap<String, String>> {
         let path = path.as_ref();
         let file = Safetensors::open(path)?;
@@ -160,11 +166,21 @@ impl Session {
         }
         let tokens = file.read("tokens")?;
         let tokens: Vec<u32> = tokens.bytes().chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-        let layer = |layer: usize, kind| file.read(&format!("layers.{layer}.{kind}")).map(|data| converted(data, self.kv_dtype));
-        let pairs = (0..self.model.config().num_hidden_layers).map(|index| Ok([layer(index, "keys")?, layer(index, "values")?]));
-        let pairs = pairs.collect::<Result<Vec<_>>>()?;
-        let fits =
-            tokens.len() <= self.context && pairs.first().is_some_and(|[keys, _]| keys.shape().as_slice().get(1) == Some(&tokens.len()));
+        let part = |layer: usize, kind: &str| {
+            let name = format!("layers.{layer}.{kind}");
+            let numbers = file.read(&name)?;
+            if numbers.dtype() != self.kv_dtype {
+                let [got, expected] = [numbers.dtype(), self.kv_dtype].map(kv_name);
+                let error = Error::invalid(path, format!("tensor `{name}`"), &got, format!("keys and values in {expected}"));
+                return Err(error.with_hint(format!("start with `--kv {got}`")));
+            }
+            let scales = (self.kv_dtype == DType::I8).then(|| file.read(&format!("{name}.scales"))).transpose()?;
+            Ok(KvData { numbers, scales })
+        };
+        let pair = |layer| Ok([part(layer, KINDS[0])?, part(layer, KINDS[1])?]);
+        let pairs = (0..self.model.config().num_hidden_layers).map(pair).collect::<Result<Vec<_>>>()?;
+        let fits = tokens.len() <= self.context
+            && pairs.first().is_some_and(|[keys, _]| keys.numbers.shape().as_slice().get(1) == Some(&tokens.len()));
         if !fits || !self.cache.restore(0, pairs) {
             return Err(Error::invalid(path, "keys and values", "another shape", "those of this model and context"));
         }
@@ -179,6 +195,16 @@ impl Session {
     }
 }
 
-fn converted(data: TensorData, dtype: DType) -> TensorData {
-    if data.dtype() == dtype { data } else { data.convert_dtype(dtype) }
+/// Keys and values of type `dtype` as `--kv` calls them: `int8` for [`DType::I8`], else as `f16`.
+pub fn kv_name(dtype: DType) -> String {
+    if dtype == DType::I8 { "int8".into() } else { format!("{dtype:?}").to_lowercase() }
+}
+
+fn stored_dtype(dtype: DType) -> safetensors::Dtype {
+    match dtype {
+        DType::I8 => safetensors::Dtype::I8,
+        DType::F16 => safetensors::Dtype::F16,
+        DType::BF16 => safetensors::Dtype::BF16,
+        _ => safetensors::Dtype::F32,
+    }
 }

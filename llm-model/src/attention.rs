@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use crate::ops::{self, AttentionOptions};
+use crate::ops::{self, AttentionOptions, Kv};
 use crate::{LayerCache, LayerConfig, Linear, LinearInput, RmsNorm, Step};
 
 /// Attention of a decoder layer: project, norm the heads if asked, rotate, attend over the cache, project back.
@@ -43,7 +43,7 @@ impl Attention {
             q_norm: norm(),
             k_norm: norm(),
             head_dim: dim,
-            options: AttentionOptions { scale: 1.0 / (dim as f64).sqrt(), window: config.sliding_window },
+            options: AttentionOptions { scale: 1.0 / (dim as f64).sqrt(), softcap: None, window: config.sliding_window },
         }
     }
 
@@ -72,7 +72,7 @@ impl Attention {
         let k = ops::rope(k, step.cos.clone(), step.sin.clone());
         let (k, v) = match cache {
             Some(cache) => cache.append(k, v, &step.starts), // [b, kv, capacity, d]
-            None => (k.swap_dims(1, 2), v.swap_dims(1, 2)),
+            None => (Kv::Floats(k.swap_dims(1, 2)), Kv::Floats(v.swap_dims(1, 2))),
         };
         let y = ops::attention(q, k, v, &step.starts, self.options);
         let [_, _, heads, dim] = y.dims();

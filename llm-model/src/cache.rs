@@ -1,8 +1,9 @@
 //! Keys and values of the positions that were computed, so that decoding computes only the next one.
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use crate::ModelConfig;
+use crate::ops::{self, Kv};
 
 /// Smallest capacity that is allocated, and the step that capacities are rounded to.
 const STEP: usize = 64;
@@ -22,15 +23,25 @@ pub struct KvCache {
 #[derive(Debug, Clone)]
 pub struct LayerCache {
     // `None` only while an append has taken the tensor out, so that it is unique and written in place.
-    keys: Option<Tensor<4>>,
-    values: Option<Tensor<4>>,
+    keys: Option<Kv>,
+    values: Option<Kv>,
+}
+
+/// Keys or values of one sequence in one layer, for saving.
+#[derive(Debug, Clone)]
+pub struct KvData {
+    /// `[kv_heads, length, head_dim]`.
+    pub numbers: TensorData,
+    /// The factors of numbers of 8 bits, `[kv_heads, length]`.
+    pub scales: Option<TensorData>,
 }
 
 impl KvCache {
-    /// An empty cache for `batch` sequences with room for `capacity` positions each, in `dtype` (f32, f16 or bf16).
+    /// An empty cache for `batch` sequences with room for `capacity` positions each, in `dtype`: f32, f16, bf16, or i8, which has a
+    /// factor in f32 for each vector.
     pub fn new(config: &ModelConfig, batch: usize, capacity: usize, dtype: DType, device: &Device) -> Self {
         let shape = [batch, config.num_key_value_heads, capacity.next_multiple_of(STEP).max(STEP), config.head_dim];
-        let empty = || Some(Tensor::zeros(shape, (device, dtype)));
+        let empty = || Some(Kv::zeros(shape, dtype, device));
         let layers = (0..config.num_hidden_layers).map(|_| LayerCache { keys: empty(), values: empty() }).collect();
         Self { layers, lengths: vec![0; batch], dtype }
     }
@@ -45,10 +56,10 @@ impl KvCache {
         self.layers.first().map_or(0, LayerCache::capacity)
     }
 
-    /// Bytes allocated.
+    /// Bytes allocated, factors included.
     pub fn bytes(&self) -> usize {
-        self.layers.iter().map(|layer| layer.shape().map_or(0, |shape| 2 * shape.iter().product::<usize>())).sum::<usize>()
-            * self.dtype.size()
+        let vectors = |shape: [usize; 4]| 2 * shape[..3].iter().product::<usize>() * vector_bytes(shape[3], self.dtype);
+        self.layers.iter().filter_map(LayerCache::shape).map(vectors).sum()
     }
 
     /// Makes room for `length` positions: at least doubled when it must grow, so that copying stays proportional to the length.
@@ -82,31 +93,55 @@ impl KvCache {
         self.lengths.iter_mut().for_each(|length| *length += seq);
     }
 
-    /// Keys and values of sequence `row`, layer by layer, `[kv_heads, length, head_dim]` each; for saving.
-    pub fn snapshot(&self, row: usize) -> Vec<[TensorData; 2]> {
-        let read = |tensor: &Option<Tensor<4>>| {
-            let tensor = tensor.as_ref().expect("present outside of an append");
-            let [_, heads, _, dim] = tensor.dims();
-            let part = tensor.clone().slice([row..row + 1, 0..heads, 0..self.lengths[row], 0..dim]);
-            part.reshape([heads, self.lengths[row], dim]).into_data()
+    /// Keys and values of sequence `row`, layer by layer; for saving.
+    pub fn snapshot(&self, row: usize) -> Vec<[KvData; 2]> {
+        let length = self.lengths[row];
+        let read = |kv: &Option<Kv>| match kv.as_ref().expect("present outside of an append") {
+            Kv::Floats(all) => {
+                let [_, heads, _, dim] = all.dims();
+                let part = all.clone().slice([row..row + 1, 0..heads, 0..length, 0..dim]).reshape([heads, length, dim]);
+                KvData { numbers: part.into_data(), scales: None }
+            }
+            Kv::Int8 { values, scales } => {
+                let [_, heads, _, dim] = values.dims();
+                let part = values.clone().slice([row..row + 1, 0..heads, 0..length, 0..dim]).reshape([heads, length, dim]);
+                let scales = scales.clone().slice([row..row + 1, 0..heads, 0..length]).reshape([heads, length]);
+                KvData { numbers: part.into_data(), scales: Some(scales.into_data()) }
+            }
         };
         self.layers.iter().map(|layer| [read(&layer.keys), read(&layer.values)]).collect()
     }
 
-    /// Writes what [`KvCache::snapshot`] read into sequence `row`; `false`, and nothing changed, if a shape does not fit.
-    pub fn restore(&mut self, row: usize, data: Vec<[TensorData; 2]>) -> bool {
-        let Some(shape) = self.layers.first().and_then(LayerCache::shape) else { return false };
-        let length = data.first().map_or(0, |[keys, _]| keys.shape()[1]);
-        let fits = |part: &TensorData| part.shape().as_slice() == [shape[1], length, shape[3]] && part.dtype() == self.dtype;
-        if data.len() != self.layers.len() || !data.iter().flatten().all(fits) || row >= shape[0] {
+    /// Writes what [`KvCache::snapshot`] read into sequence `row`; `false`, and nothing changed, if a shape or type does not fit.
+    pub fn restore(&mut self, row: usize, data: Vec<[KvData; 2]>) -> bool {
+        let Some([batch, heads, _, dim]) = self.layers.first().and_then(LayerCache::shape) else { return false };
+        let length = data.first().and_then(|[keys, _]| keys.numbers.shape().as_slice().get(1).copied()).unwrap_or_default();
+        let fits = |part: &KvData| {
+            let scales = part.scales.as_ref().map(|scales| (scales.shape().as_slice() == [heads, length], scales.dtype()));
+            part.numbers.shape().as_slice() == [heads, length, dim]
+                && part.numbers.dtype() == self.dtype
+                && scales == (self.dtype == DType::I8).then_some((true, DType::F32))
+        };
+        if data.len() != self.layers.len() || !data.iter().flatten().all(fits) || row >= batch {
             return false;
         }
         self.reserve(length);
         for (layer, [keys, values]) in self.layers.iter_mut().zip(data) {
             for (slot, part) in [(&mut layer.keys, keys), (&mut layer.values, values)] {
-                let tensor = slot.take().expect("present outside of an append");
-                let part = Tensor::<3>::from_data(part, (&tensor.device(), self.dtype)).unsqueeze();
-                *slot = Some(tensor.slice_assign([row..row + 1, 0..shape[1], 0..length, 0..shape[3]], part));
+                let place = [row..row + 1, 0..heads, 0..length, 0..dim];
+                *slot = Some(match (slot.take().expect("present outside of an append"), part.scales) {
+                    (Kv::Int8 { values, scales }, Some(factors)) => {
+                        let part = Tensor::<3, Int>::from_data(part.numbers, (&values.device(), self.dtype)).unsqueeze();
+                        let factors = Tensor::<2>::from_data(factors, (&scales.device(), DType::F32)).unsqueeze();
+                        let scales = scales.slice_assign([row..row + 1, 0..heads, 0..length], factors);
+                        Kv::Int8 { values: values.slice_assign(place, part), scales }
+                    }
+                    (Kv::Floats(all), _) => {
+                        let part = Tensor::<3>::from_data(part.numbers, (&all.device(), self.dtype)).unsqueeze();
+                        Kv::Floats(all.slice_assign(place, part))
+                    }
+                    (unchanged, None) => unchanged,
+                });
             }
         }
         self.lengths[row] = length;
@@ -114,9 +149,14 @@ impl KvCache {
     }
 }
 
+/// Bytes of a vector of `dim` numbers as the cache keeps it in `dtype`.
+pub(crate) fn vector_bytes(dim: usize, dtype: DType) -> usize {
+    dim * dtype.size() + if dtype == DType::I8 { size_of::<f32>() } else { 0 }
+}
+
 impl LayerCache {
     fn shape(&self) -> Option<[usize; 4]> {
-        self.keys.as_ref().map(Tensor::dims)
+        self.keys.as_ref().map(Kv::dims)
     }
 
     fn capacity(&self) -> usize {
@@ -127,29 +167,19 @@ impl LayerCache {
     ///
     /// # Panics
     /// When the cache has no room; [`KvCache::reserve`] makes it.
-    pub fn append(&mut self, k: Tensor<4>, v: Tensor<4>, starts: &[usize]) -> (Tensor<4>, Tensor<4>) {
+    pub fn append(&mut self, k: Tensor<4>, v: Tensor<4>, starts: &[usize]) -> (Kv, Kv) {
         (write(&mut self.keys, k, starts), write(&mut self.values, v, starts))
     }
 
     fn grow(&mut self, capacity: usize) {
         for slot in [&mut self.keys, &mut self.values] {
-            let old = slot.take().expect("present outside of an append");
-            let [batch, heads, length, dim] = old.dims();
-            let new = Tensor::zeros([batch, heads, capacity, dim], (&old.device(), old.dtype()));
-            *slot = Some(new.slice_assign([0..batch, 0..heads, 0..length, 0..dim], old));
+            *slot = slot.take().map(|kv| kv.grown(capacity));
         }
     }
 }
 
-/// Writes `x [batch, seq, heads, d]` into the tensor of `slot` at `starts` and returns a second handle to it.
-fn write(slot: &mut Option<Tensor<4>>, x: Tensor<4>, starts: &[usize]) -> Tensor<4> {
-    let mut tensor = slot.take().expect("present outside of an append");
-    let [_, seq, heads, dim] = x.dims();
-    let x = x.swap_dims(1, 2).cast(tensor.dtype());
-    for (row, &start) in starts.iter().enumerate() {
-        let part = if starts.len() == 1 { x.clone() } else { x.clone().slice([row..row + 1, 0..heads, 0..seq, 0..dim]) };
-        tensor = tensor.slice_assign([row..row + 1, 0..heads, start..start + seq, 0..dim], part);
-    }
-    *slot = Some(tensor.clone());
-    tensor
+/// Writes `x [batch, seq, heads, d]` into what `slot` holds at `starts` and returns a second handle to it.
+fn write(slot: &mut Option<Kv>, x: Tensor<4>, starts: &[usize]) -> Kv {
+    let kv = ops::append(x, slot.take().expect("present outside of an append"), starts);
+    slot.insert(kv).clone()
 }

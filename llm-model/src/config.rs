@@ -1,8 +1,9 @@
 //! [`ModelConfig`]: the one description that every architecture's `config.json` maps into.
 
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 use serde::{Deserialize, Serialize};
 
+use crate::cache::vector_bytes;
 use crate::{DecoderLayer, RopeConfig, RopeScaling, Transformer, TransformerBlock};
 
 /// What is wrong with a `config.json`.
@@ -112,9 +113,9 @@ impl ModelConfig {
         LayerConfig { index, sliding_window: self.sliding_windows.get(index).copied().flatten(), model: self.clone() }
     }
 
-    /// Bytes of keys and values for one position of one sequence, at `dtype_bytes` bytes a number.
-    pub fn kv_bytes_per_token(&self, dtype_bytes: usize) -> usize {
-        2 * self.num_hidden_layers * self.num_key_value_heads * self.head_dim * dtype_bytes
+    /// Bytes of keys and values for one position of one sequence, kept in `dtype` (see [`crate::KvCache::new`]).
+    pub fn kv_bytes_per_token(&self, dtype: DType) -> usize {
+        2 * self.num_hidden_layers * self.num_key_value_heads * vector_bytes(self.head_dim, dtype)
     }
 }
 

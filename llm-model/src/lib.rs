@@ -22,7 +22,7 @@ mod weight;
 
 pub use attention::Attention;
 pub use block::{DecoderLayer, Folding, Step, TransformerBlock};
-pub use cache::{KvCache, LayerCache};
+pub use cache::{KvCache, KvData, LayerCache};
 pub use config::{Activation, ConfigError, LayerConfig, ModelConfig};
 pub use embedding::Embedding;
 pub use feed_forward::FeedForward;

@@ -44,27 +44,28 @@ fn step(model: &Model, rows: &[&[u32]], cache: &mut KvCache) -> Vec<Vec<u32>> {
     logits.chunks(vocab).map(|row| row.iter().map(|x| x.to_bits()).collect()).collect()
 }
 
-fn cache(model: &Model, batch: usize) -> KvCache {
-    KvCache::new(model.config(), batch, 8, DType::F16, &model.device().device)
+fn cache(model: &Model, batch: usize, kv: DType) -> KvCache {
+    KvCache::new(model.config(), batch, 8, kv, &model.device().device)
 }
 
-fn alone(model: &Model, ids: &[u32]) -> Vec<u32> {
-    step(model, &[ids], &mut cache(model, 1)).remove(0)
+fn alone(model: &Model, ids: &[u32], kv: DType) -> Vec<u32> {
+    step(model, &[ids], &mut cache(model, 1, kv)).remove(0)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(30))]
+    #![proptest_config(ProptestConfig::with_cases(45))]
 
     #[test]
     fn a_sequence_has_the_same_bits_in_any_company_and_cut(
         which in 0usize..15,
+        kv in proptest::sample::select(vec![DType::F16, DType::I8, DType::I8, DType::F32]),
         rows in proptest::collection::vec(proptest::collection::vec(0u32..250, 70), 1..18),
         cuts in proptest::collection::vec(1usize..40, 1..6),
         kept in proptest::collection::vec(1usize..70, 18),
         next in 0u32..250,
     ) {
         let model = &models()[which];
-        let mut together = cache(model, rows.len());
+        let mut together = cache(model, rows.len(), kv);
         let (mut from, mut cuts, mut got) = (0, cuts.iter().cycle(), Vec::new());
         while from < 70 {
             let to = (from + cuts.next().expect("endless")).min(70);
@@ -73,14 +74,14 @@ proptest! {
             from = to;
         }
         for (row, got) in rows.iter().zip(&got) {
-            prop_assert!(*got == alone(model, row), "{} in {} rows", model.name(), rows.len());
+            prop_assert!(*got == alone(model, row, kv), "{} in {} rows, {kv:?}", model.name(), rows.len());
         }
         // Each row goes on from another place.
         kept.iter().take(rows.len()).enumerate().for_each(|(row, kept)| together.truncate(row, *kept));
         let got = step(model, &vec![&[next][..]; rows.len()], &mut together);
         for ((row, kept), got) in rows.iter().zip(kept).zip(&got) {
             let history: Vec<u32> = row[..kept].iter().copied().chain([next]).collect();
-            prop_assert!(*got == alone(model, &history), "{} behind {kept} of {} rows", model.name(), rows.len());
+            prop_assert!(*got == alone(model, &history, kv), "{} behind {kept} of {} rows, {kv:?}", model.name(), rows.len());
         }
     }
 }

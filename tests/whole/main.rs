@@ -1,6 +1,7 @@
 //! One binary, so that Burn is linked once: `cargo test --release -p tests`.
 
 mod conversations;
+mod devices;
 mod gradients;
 mod house;
 mod invariance;

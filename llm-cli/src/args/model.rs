@@ -29,7 +29,7 @@ pub struct RunArgs {
     /// Pack the weights while they are read: 8 bits, or 4 with embedding and head at 8
     #[arg(long, value_enum, value_name = "SCHEME")]
     pub quantize: Option<Quantize>,
-    /// Type of keys and values [default: f16, f32 on ndarray and with --dtype f32]
+    /// Type of keys and values; int8 takes half the memory of f16 [default: f16, f32 on ndarray and with --dtype f32]
     #[arg(long, value_enum, value_name = "TYPE")]
     pub kv: Option<KvType>,
     /// Neither map packed weights of an earlier start nor keep them for the next
@@ -132,4 +132,5 @@ impl From<Quantize> for Scheme {
 pub enum KvType {
     F16,
     F32,
+    Int8,
 }

@@ -75,6 +75,14 @@ fn the_json_object_is_that_of_the_contract() {
 }
 
 #[test]
+fn keys_and_values_of_8_bits_cost_little() {
+    let texts = Texts::new();
+    let perplexity = |kv: &str| number(&eval("builtin", &texts.story(), &["--json", "--kv", kv]).json()["perplexity"]);
+    let ratio = perplexity("int8") / perplexity("f16");
+    assert!((ratio - 1.0).abs() < 0.01, "{ratio}");
+}
+
+#[test]
 fn people_read_the_same_figures() {
     let texts = Texts::new();
     let shown = eval("builtin", &texts.story(), &["--context", "16", "--stride", "16"]);

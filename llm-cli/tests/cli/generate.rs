@@ -113,6 +113,26 @@ fn verbose_tells_what_ran_where() {
 }
 
 #[test]
+fn keys_and_values_of_8_bits_take_half_the_memory() {
+    let path = fixture("llama");
+    let answer = |more: &[&str]| run(&[&["generate", &path, "--prompt", "The cat", "--max-tokens", "4", "--json", "-v"], more].concat());
+    let bytes = |kv: &str, device: &str| {
+        let outcome = answer(&["--kv", kv, "--device", device]);
+        assert!(outcome.stderr.contains(&format!("keys and values {kv},")), "{}", outcome.stderr);
+        outcome.json()["memory"]["kv_cache_bytes"].as_u64().expect("bytes")
+    };
+    let config: Value = serde_json::from_slice(&std::fs::read(format!("{path}/config.json")).expect("config")).expect("JSON");
+    let [hidden, heads] = ["hidden_size", "num_attention_heads"].map(|key| config[key].as_u64().expect("a number"));
+    let dim = config["head_dim"].as_u64().unwrap_or(hidden / heads);
+    // Each vector has a factor of four bytes.
+    assert_eq!(bytes("int8", "cpu") * 2 * dim, bytes("f16", "cpu") * (dim + 4));
+    assert_eq!(bytes("int8", "ndarray") * 4 * dim, bytes("f32", "ndarray") * (dim + 4));
+    let refused = answer(&["--kv", "f16", "--device", "ndarray"]);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("error: --kv: got f16, expected f32 or int8 on ndarray"), "{}", refused.stderr);
+}
+
+#[test]
 fn f55_a_closed_pipe_ends_quietly() {
     let copy = Copy::endless();
     let arguments = ["generate", &copy.path(), "--prompt", "a", "--ignore-eos", "--max-tokens", "90000", "--device", "cpu"];
@@ -125,17 +145,17 @@ fn f55_a_closed_pipe_ends_quietly() {
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    for quantize in [None, Some("int8"), Some("int4")] {
+    for (quantize, kv) in [(None, "f16"), (Some("int8"), "f32"), (Some("int4"), "f16"), (Some("int4"), "int8")] {
         let answer = |threads: &str| {
             let prompt = ["generate", "--chat", "--prompt", "Tell me a story about a crab.", "--logprobs", "3"];
-            let mut arguments = [&prompt[..], &GREEDY[..], &["--threads", threads]].concat();
+            let mut arguments = [&prompt[..], &GREEDY[..], &["--threads", threads, "--kv", kv]].concat();
             arguments.extend(quantize.iter().flat_map(|scheme| ["--quantize", scheme]));
             let answer = run(&arguments).json();
             (answer["tokens"].clone(), answer["logprobs"].clone())
         };
         let one = answer("1");
         for threads in ["2", "3", "7"] {
-            assert_eq!(answer(threads), one, "{quantize:?} with {threads} threads");
+            assert_eq!(answer(threads), one, "{quantize:?}, keys and values {kv}, with {threads} threads");
         }
     }
 }

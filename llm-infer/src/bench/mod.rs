@@ -237,7 +237,7 @@ fn on_device(ids: Vec<i32>, batch: usize, device: &Device) -> Tensor<2, Int> {
 /// Bytes of keys and values that a token behind `depth` others reads: all, or those in the window of each layer.
 fn kv_bytes(config: &ModelConfig, dtype: DType, depth: usize) -> u64 {
     let layers = config.num_hidden_layers.max(1);
-    let of_layer = (config.kv_bytes_per_token(dtype.size()) / layers) as u64;
+    let of_layer = (config.kv_bytes_per_token(dtype) / layers) as u64;
     let seen = |layer: usize| config.sliding_windows.get(layer).copied().flatten().map_or(depth, |window| window.min(depth));
     (0..layers).map(|layer| of_layer * seen(layer) as u64).sum()
 }

@@ -9,6 +9,7 @@
 mod attention;
 mod gated;
 mod gradient;
+mod kv;
 mod linear;
 mod matmul;
 pub mod memory;
@@ -32,6 +33,7 @@ use burn::tensor::{Int, Tensor};
 use crate::Activation;
 use crate::quant::QuantShape;
 pub use attention::AttentionOptions;
+pub use kv::{Kv, KvTensor};
 
 /// A packed matrix: `values [strips, blocks, lines, 16]` and `factors [strips, blocks, factors, 16]`, see [`crate::quant::tiles`].
 #[derive(Debug, Clone, ExtensionType)]
@@ -160,11 +162,17 @@ pub trait LlmBackend: Backend {
         rope::reference::<Self>(x, cos, sin)
     }
 
+    /// Writes `x [b, s, kv, d]` into `kv [b, kv, capacity, d]` at positions `starts[b] ..`: in place where no other tensor shares it,
+    /// and rounded to its type.
+    fn append(x: FloatTensor<Self>, #[extension_type] kv: KvTensor<Self>, starts: Vec<usize>) -> KvTensor<Self> {
+        kv::reference::<Self>(x, kv, &starts)
+    }
+
     /// Attention of `q [b, s, h, d]` over `k` and `v [b, kv, capacity, d]`; row `b` of `q` stands at `starts[b] ..`.
     fn attention(
         q: FloatTensor<Self>,
-        k: FloatTensor<Self>,
-        v: FloatTensor<Self>,
+        #[extension_type] k: KvTensor<Self>,
+        #[extension_type] v: KvTensor<Self>,
         starts: Vec<usize>,
         options: AttentionOptions,
     ) -> FloatTensor<Self> {
@@ -248,10 +256,13 @@ macro_rules! cpu_backend {
             fn rope(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>) -> FloatTensor<Self> {
                 rope::cpu::<Self>(x, cos, sin)
             }
+            fn append(x: FloatTensor<Self>, kv: KvTensor<Self>, starts: Vec<usize>) -> KvTensor<Self> {
+                kv::cpu::<Self>(x, kv, &starts)
+            }
             fn attention(
                 q: FloatTensor<Self>,
-                k: FloatTensor<Self>,
-                v: FloatTensor<Self>,
+                k: KvTensor<Self>,
+                v: KvTensor<Self>,
                 starts: Vec<usize>,
                 options: AttentionOptions,
             ) -> FloatTensor<Self> {
@@ -317,8 +328,8 @@ impl<B: LlmBackend, C: CheckpointStrategy> LlmBackend for Autodiff<B, C> {
 
     fn attention(
         q: FloatTensor<Self>,
-        k: FloatTensor<Self>,
-        v: FloatTensor<Self>,
+        k: KvTensor<Self>,
+        v: KvTensor<Self>,
         starts: Vec<usize>,
         options: AttentionOptions,
     ) -> FloatTensor<Self> {
@@ -338,8 +349,8 @@ impl LlmBackend for burn_cubecl::CubeBackend {
 
     fn attention(
         q: FloatTensor<Self>,
-        k: FloatTensor<Self>,
-        v: FloatTensor<Self>,
+        k: KvTensor<Self>,
+        v: KvTensor<Self>,
         starts: Vec<usize>,
         options: AttentionOptions,
     ) -> FloatTensor<Self> {
@@ -409,11 +420,22 @@ pub fn rope(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>) -> Tensor<4> {
     Tensor::from_dispatch(Dispatch::rope(x.into_dispatch(), cos.into_dispatch(), sin.into_dispatch()))
 }
 
+/// See [`LlmBackend::append`].
+///
+/// # Shapes
+/// - `x`: `[batch, seq, kv_heads, head_dim]`, `kv`: `[batch, kv_heads, capacity, head_dim]`; as `kv` out.
+///
+/// # Panics
+/// When `kv` has no room for them.
+pub fn append(x: Tensor<4>, kv: Kv, starts: &[usize]) -> Kv {
+    Kv::from_dispatch(Dispatch::append(x.into_dispatch(), kv.into_dispatch(), starts.to_vec()))
+}
+
 /// See [`LlmBackend::attention`].
 ///
 /// # Shapes
 /// - `q`: `[batch, seq, heads, head_dim]`, `k` and `v`: `[batch, kv_heads, capacity, head_dim]`; as `q` out.
-pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, starts: &[usize], options: AttentionOptions) -> Tensor<4> {
+pub fn attention(q: Tensor<4>, k: Kv, v: Kv, starts: &[usize], options: AttentionOptions) -> Tensor<4> {
     let (q, k, v) = (q.into_dispatch(), k.into_dispatch(), v.into_dispatch());
     Tensor::from_dispatch(Dispatch::attention(q, k, v, starts.to_vec(), options))
 }

@@ -8,7 +8,7 @@ use burn::tensor::{DType, Shape, TensorData};
 use burn_flex::{Flex, FlexTensor};
 use half::{bf16, f16};
 
-use super::simd::Floats;
+use super::simd::{Floats, FloatsMut};
 
 /// A backend whose tensors lie in the memory of this process.
 pub trait CpuBackend: Backend {
@@ -20,6 +20,15 @@ pub trait CpuBackend: Backend {
 
     /// The numbers of a tensor that is [contiguous](CpuBackend::contiguous).
     fn floats(tensor: &FloatTensor<Self>) -> Floats<'_>;
+
+    /// As [`CpuBackend::floats`] to write to; copied first where another tensor shares them.
+    fn floats_mut(tensor: &mut FloatTensor<Self>) -> FloatsMut<'_>;
+
+    /// The numbers of a tensor of 8-bit integers that was never anything but contiguous, as keys and values are.
+    fn bytes(tensor: &IntTensor<Self>) -> &[i8];
+
+    /// As [`CpuBackend::bytes`] to write to; copied first where another tensor shares them.
+    fn bytes_mut(tensor: &mut IntTensor<Self>) -> &mut [i8];
 
     /// The words of a tensor of 32-bit integers in row-major order, as packed weights are.
     fn words(tensor: &IntTensor<Self>) -> &[i32];
@@ -69,6 +78,26 @@ impl CpuBackend for Flex {
         }
     }
 
+    fn floats_mut(tensor: &mut FlexTensor) -> FloatsMut<'_> {
+        *tensor = Self::contiguous(tensor);
+        let count = tensor.layout().num_elements();
+        match tensor.dtype() {
+            DType::F32 => FloatsMut::F32(&mut tensor.storage_mut::<f32>()[..count]),
+            DType::F16 => FloatsMut::F16(&mut tensor.storage_mut::<f16>()[..count]),
+            DType::BF16 => FloatsMut::Bf16(&mut tensor.storage_mut::<bf16>()[..count]),
+            other => panic!("kernels write f32, f16 and bf16, got {other:?}"),
+        }
+    }
+
+    fn bytes(tensor: &FlexTensor) -> &[i8] {
+        &tensor.storage::<i8>()[..tensor.layout().num_elements()]
+    }
+
+    fn bytes_mut(tensor: &mut FlexTensor) -> &mut [i8] {
+        let count = tensor.layout().num_elements();
+        &mut tensor.storage_mut::<i8>()[..count]
+    }
+
     fn words(tensor: &FlexTensor) -> &[i32] {
         &tensor.storage::<i32>()[..tensor.layout().num_elements()]
     }
@@ -100,6 +129,32 @@ impl CpuBackend for burn_ndarray::NdArray {
             panic!("ndarray holds floats in f32, got {:?}", tensor.dtype());
         };
         Floats::F32(storage.view().to_slice().unwrap_or_default())
+    }
+
+    fn floats_mut(tensor: &mut burn_ndarray::NdArrayTensor) -> FloatsMut<'_> {
+        if let burn_ndarray::NdArrayTensor::F32(storage) = tensor
+            && !storage.view().is_standard_layout()
+        {
+            *tensor = Self::contiguous(tensor);
+        }
+        let burn_ndarray::NdArrayTensor::F32(storage) = tensor else {
+            panic!("ndarray holds floats in f32, got {:?}", tensor.dtype());
+        };
+        FloatsMut::F32(storage.ensure_owned().as_slice_mut().unwrap_or_default())
+    }
+
+    fn bytes(tensor: &burn_ndarray::NdArrayTensor) -> &[i8] {
+        let burn_ndarray::NdArrayTensor::I8(storage) = tensor else {
+            panic!("keys and values of 8 bits are integers of 8 bits, got {:?}", tensor.dtype());
+        };
+        storage.view().to_slice().unwrap_or_default()
+    }
+
+    fn bytes_mut(tensor: &mut burn_ndarray::NdArrayTensor) -> &mut [i8] {
+        let burn_ndarray::NdArrayTensor::I8(storage) = tensor else {
+            panic!("keys and values of 8 bits are integers of 8 bits, got {:?}", tensor.dtype());
+        };
+        storage.ensure_owned().as_slice_mut().unwrap_or_default()
     }
 
     fn words(tensor: &burn_ndarray::NdArrayTensor) -> &[i32] {

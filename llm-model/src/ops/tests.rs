@@ -3,7 +3,7 @@
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{AutodiffBackend, TensorMetadata};
-use burn::tensor::{FloatDType, Shape, TensorData};
+use burn::tensor::{FloatDType, IntDType, Shape, TensorData};
 use burn_flex::Flex;
 
 use super::slices::CpuBackend;
@@ -183,28 +183,95 @@ fn elementwise_operations_equal_the_reference() {
     elementwise_agree::<burn_ndarray::NdArray>();
 }
 
-fn attention_agrees<B: CpuBackend>(halves: bool) {
-    // The last three read several chunks: shared out, piece by piece, and widened for many queries.
+/// How keys and values are kept in a test.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kept {
+    Floats(FloatDType),
+    Int8,
+}
+
+const KEPT: [Kept; 4] = [Kept::Floats(FloatDType::F32), Kept::Floats(FloatDType::F16), Kept::Floats(FloatDType::BF16), Kept::Int8];
+#[cfg(feature = "ndarray")]
+const KEPT_BY_NDARRAY: [Kept; 2] = [Kept::Floats(FloatDType::F32), Kept::Int8];
+
+/// Room for keys or values of `shape`, with zeros in it.
+fn room<B: CpuBackend>(shape: [usize; 4], kept: Kept) -> KvTensor<B> {
+    let device = B::Device::default();
+    match kept {
+        Kept::Floats(dtype) => KvTensor::Floats(B::float_zeros(Shape::new(shape), &device, dtype)),
+        Kept::Int8 => KvTensor::Int8 {
+            values: B::int_zeros(Shape::new(shape), &device, IntDType::I8),
+            scales: B::float_zeros(Shape::new([shape[0], shape[1], shape[2]]), &device, FloatDType::F32),
+        },
+    }
+}
+
+/// A full cache of `shape`, `[batch, kv_heads, capacity, dim]`.
+fn full<B: CpuBackend>([batch, kv_heads, capacity, dim]: [usize; 4], seed: u32, kept: Kept) -> KvTensor<B> {
+    let x = tensor::<B>(&[batch, capacity, kv_heads, dim], seed);
+    kv::reference::<B>(x, room::<B>([batch, kv_heads, capacity, dim], kept), &vec![0; batch])
+}
+
+fn append_agrees<B: CpuBackend>(all: &[Kept]) {
+    for (seq, kv_heads, dim, starts) in [(1, 1, 1, vec![0]), (1, 3, 64, vec![6]), (5, 2, 80, vec![3, 0]), (4, 1, 172, vec![0, 4, 2])] {
+        for &kept in all {
+            let shape = [starts.len(), kv_heads, 9, dim];
+            let before = full::<B>(shape, 1, kept);
+            let held = before.clone();
+            let x = tensor::<B>(&[starts.len(), seq, kv_heads, dim], 2);
+            let fast = kv::cpu::<B>(x.clone(), before, &starts);
+            let slow = kv::reference::<B>(x, held.clone(), &starts);
+            let [fast, slow, held] = [fast, slow, held].map(|kv| kv::dequantize::<B>(kv, 9));
+            let what = format!("{seq} of {kv_heads}x{dim} at {starts:?} as {kept:?}");
+            compare::<B>(fast.clone(), slow, 0.0, &what);
+            compare::<B>(held.clone(), kv::dequantize::<B>(full::<B>(shape, 1, kept), 9), 0.0, "another handle");
+            let changed = B::with_f32(&fast, |a| B::with_f32(&held, |b| a.iter().zip(b).filter(|(a, b)| a != b).count()));
+            assert!(changed > 0 && changed <= starts.len() * seq * kv_heads * dim, "{what}: {changed} changed");
+        }
+    }
+    // A vector of zeros is kept as such.
+    for &kept in all {
+        let zeros = B::from_vec(vec![0.0; 16], Shape::new([1, 2, 1, 8]));
+        let kv = kv::cpu::<B>(zeros.clone(), full::<B>([1, 1, 2, 8], 3, kept), &[0]);
+        compare::<B>(kv::dequantize::<B>(kv, 2), zeros, 0.0, "zeros");
+    }
+}
+
+#[test]
+fn append_equals_the_reference() {
+    append_agrees::<Flex>(&KEPT);
+    #[cfg(feature = "ndarray")]
+    append_agrees::<burn_ndarray::NdArray>(&KEPT_BY_NDARRAY);
+}
+
+fn attention_agrees<B: CpuBackend>(all: &[Kept]) {
+    // The later ones read several chunks: shared out, piece by piece, and widened for many queries.
     let cases = [
-        (1, 1, 1, 1, 8, vec![0]),
-        (1, 5, 4, 2, 8, vec![0]),
-        (2, 1, 6, 3, 24, vec![7, 130]),
-        (3, 9, 4, 1, 10, vec![0, 1, 90]),
-        (1, 1, 6, 3, 24, vec![600]),
-        (2, 1, 64, 32, 8, vec![255, 640]),
-        (2, 40, 4, 2, 10, vec![250, 511]),
+        (1, 1, 1, 8, vec![0]),
+        (5, 4, 2, 8, vec![0]),
+        (1, 6, 3, 24, vec![7, 130]),
+        (9, 4, 1, 10, vec![0, 1, 90]),
+        (1, 6, 3, 24, vec![600]),
+        (1, 64, 32, 8, vec![255, 640]),
+        (40, 4, 2, 10, vec![250, 511]),
+        (1, 9, 3, 64, vec![255]),
+        (1, 14, 2, 64, vec![256]),
+        (3, 5, 1, 80, vec![254, 3]),
+        (1, 4, 4, 128, vec![300]),
+        (2, 3, 1, 172, vec![513, 0]),
     ];
-    for (batch, seq, heads, kv_heads, dim, starts) in cases {
+    for (seq, heads, kv_heads, dim, starts) in cases {
         for window in [None, Some(1), Some(4), Some(100), Some(400)] {
-            let options = AttentionOptions { scale: 0.3, window };
-            let q = tensor::<B>(&[batch, seq, heads, dim], 9);
-            let [mut k, mut v] = [10, 11].map(|seed| tensor::<B>(&[batch, kv_heads, 650, dim], seed));
-            if halves {
-                (k, v) = (B::float_cast(k, FloatDType::F16), B::float_cast(v, FloatDType::F16));
+            for softcap in [None, Some(0.5)] {
+                let options = AttentionOptions { scale: 0.3, softcap, window };
+                let q = tensor::<B>(&[starts.len(), seq, heads, dim], 9);
+                for &kept in all {
+                    let [k, v] = [10, 11].map(|seed| full::<B>([starts.len(), kv_heads, 650, dim], seed, kept));
+                    let fast = attention::cpu::<B>(q.clone(), k.clone(), v.clone(), &starts, &options);
+                    let what = format!("{starts:?} {seq} {heads}/{kv_heads} x {dim} {kept:?} {options:?}");
+                    compare::<B>(fast, attention::reference::<B>(q.clone(), k, v, &starts, &options), 1e-5, &what);
+                }
             }
-            let fast = attention::cpu::<B>(q.clone(), k.clone(), v.clone(), &starts, &options);
-            let what = format!("{starts:?} {seq} {window:?}");
-            compare::<B>(fast, attention::reference::<B>(q, k, v, &starts, &options), 1e-5, &what);
         }
     }
 }
@@ -216,24 +283,33 @@ fn row(out: FloatTensor<Flex>, row: usize, width: usize) -> Vec<u32> {
 
 #[test]
 fn attention_is_bitwise_the_same_alone_in_company_and_in_a_longer_chunk() {
-    let (heads, kv_heads, dim, copies) = (6, 3, 24, 32);
-    for (position, window) in [(0, None), (255, None), (256, Some(300)), (640, None), (640, Some(300))] {
-        let options = AttentionOptions { scale: 0.3, window };
-        let cache = |seed| Flex::float_cast(tensor::<Flex>(&[1, kv_heads, 650, dim], seed), FloatDType::F16);
-        let (k, v) = (cache(1), cache(2));
-        let q = tensor::<Flex>(&[1, 1, heads, dim], 3);
-        let alone = attention::cpu::<Flex>(q.clone(), k.clone(), v.clone(), &[position], &options);
-        let alone = row(alone, 0, heads * dim);
+    let (kv_heads, copies) = (3, 32);
+    for (heads, dim, kept) in [(6, 24, KEPT[1]), (9, 64, KEPT[1]), (9, 64, Kept::Int8), (3, 80, Kept::Int8)] {
+        for (position, window, softcap) in
+            [(0, None, None), (255, None, None), (256, Some(300), None), (640, None, Some(0.7)), (640, Some(300), None)]
+        {
+            let options = AttentionOptions { scale: 0.3, softcap, window };
+            let what = format!("at {position} {heads} x {dim} {kept:?} {options:?}");
+            let cache = |rows: usize, seed| {
+                let x = tensor::<Flex>(&[1, 650, kv_heads, dim], seed);
+                let x = Flex::float_cat(vec![x; rows], 0);
+                kv::cpu::<Flex>(x, room::<Flex>([rows, kv_heads, 650, dim], kept), &vec![0; rows])
+            };
+            let (k, v) = (cache(1, 1), cache(1, 2));
+            let q = tensor::<Flex>(&[1, 1, heads, dim], 3);
+            let alone = attention::cpu::<Flex>(q.clone(), k.clone(), v.clone(), &[position], &options);
+            let alone = row(alone, 0, heads * dim);
 
-        let many = |x: &FloatTensor<Flex>| Flex::float_cat(vec![x.clone(); copies], 0);
-        let company = attention::cpu::<Flex>(many(&q), many(&k), many(&v), &[position; 32], &options);
-        assert_eq!(row(company, copies - 1, heads * dim), alone, "in company at {position} {window:?}");
+            let many = Flex::float_cat(vec![q.clone(); copies], 0);
+            let company = attention::cpu::<Flex>(many, cache(copies, 1), cache(copies, 2), &[position; 32], &options);
+            assert_eq!(row(company, copies - 1, heads * dim), alone, "in company {what}");
 
-        let before = position.min(20);
-        let chunk = Flex::float_cat(vec![tensor::<Flex>(&[1, before + 1, heads, dim], 4), q], 1);
-        let chunk = Flex::float_slice(chunk, &[0..1, 1..before + 2, 0..heads, 0..dim].map(burn::tensor::Slice::from));
-        let chunk = attention::cpu::<Flex>(chunk, k, v, &[position - before], &options);
-        assert_eq!(row(chunk, before, heads * dim), alone, "in a chunk at {position} {window:?}");
+            let before = position.min(20);
+            let chunk = Flex::float_cat(vec![tensor::<Flex>(&[1, before + 1, heads, dim], 4), q], 1);
+            let chunk = Flex::float_slice(chunk, &[0..1, 1..before + 2, 0..heads, 0..dim].map(burn::tensor::Slice::from));
+            let chunk = attention::cpu::<Flex>(chunk, k, v, &[position - before], &options);
+            assert_eq!(row(chunk, before, heads * dim), alone, "in a chunk {what}");
+        }
     }
 }
 
@@ -268,16 +344,17 @@ fn gradients_agree<B: CpuBackend>() {
     // The last is longer than a block of queries.
     let cases = [(1, 1, 1, 1, vec![0]), (9, 4, 2, 9, vec![0, 0]), (5, 6, 2, 20, vec![3, 0, 11]), (150, 4, 2, 160, vec![0, 7])];
     for (seq, heads, kv_heads, capacity, starts) in cases {
-        for window in [None, Some(3)] {
-            let options = AttentionOptions { scale: 0.3, window };
+        for (window, softcap) in [(None, None), (Some(3), None), (None, Some(0.4))] {
+            let options = AttentionOptions { scale: 0.3, softcap, window };
             let [q, grad] = [4, 5].map(|seed| tensor::<B>(&[starts.len(), seq, heads, 24], seed));
             let [k, v] = [6, 7].map(|seed| tensor::<B>(&[starts.len(), kv_heads, capacity, 24], seed));
-            let out = attention::reference::<B>(q.clone(), k.clone(), v.clone(), &starts, &options);
+            let floats = KvTensor::Floats;
+            let out = attention::reference::<B>(q.clone(), floats(k.clone()), floats(v.clone()), &starts, &options);
             let inputs = || [q.clone(), k.clone(), v.clone(), out.clone(), grad.clone()];
             let fast = attention::backward_cpu::<B>(inputs(), &starts, &options);
             let slow = attention::backward_reference::<B>(inputs(), &starts, &options);
             let auto = by_autodiff::<B, _>([q.clone(), k.clone(), v.clone()], grad.clone(), |[q, k, v]| {
-                attention::reference::<Autodiff<B>>(q, k, v, &starts, &options)
+                attention::reference::<Autodiff<B>>(q, KvTensor::Floats(k), KvTensor::Floats(v), &starts, &options)
             });
             all(vec![slow.0.clone(), slow.1.clone(), slow.2.clone()], auto, "attention by autodiff");
             all(vec![fast.0, fast.1, fast.2], vec![slow.0, slow.1, slow.2], "attention");
@@ -301,10 +378,9 @@ fn gradients_equal_the_reference() {
 
 #[test]
 fn attention_equals_the_reference() {
-    attention_agrees::<Flex>(false);
-    attention_agrees::<Flex>(true);
+    attention_agrees::<Flex>(&KEPT);
     #[cfg(feature = "ndarray")]
-    attention_agrees::<burn_ndarray::NdArray>(false);
+    attention_agrees::<burn_ndarray::NdArray>(&KEPT_BY_NDARRAY);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //!
 //! A chunk holds positions `n · CHUNK .. (n + 1) · CHUNK`, whoever asks. So what a query gives depends neither on the queries beside
 //! it nor on the number of threads.
+//!
+//! Whole numbers are computed with as they are: the factor of a key goes to its score, that of a value to its weight.
 #![allow(unsafe_code)]
 
 use std::ops::Range;
@@ -12,7 +14,8 @@ use burn::backend::{TensorMetadata, tensor::FloatTensor};
 use burn::tensor::Shape;
 
 use super::AttentionOptions;
-use crate::ops::simd::{Floats, Target, combine, exp, exp_sum, products};
+use crate::ops::kv::{KvTensor, Stored, with_stored};
+use crate::ops::simd::{Floats, Target, combine, exp, exp_sum, multiply, products, softcap};
 use crate::ops::slices::{CpuBackend, trace};
 use crate::ops::threads;
 
@@ -48,8 +51,8 @@ impl Sizes {
 
 pub fn cpu<B: CpuBackend>(
     q: FloatTensor<B>,
-    k: FloatTensor<B>,
-    v: FloatTensor<B>,
+    k: KvTensor<B>,
+    v: KvTensor<B>,
     starts: &[usize],
     options: &AttentionOptions,
 ) -> FloatTensor<B> {
@@ -58,7 +61,7 @@ pub fn cpu<B: CpuBackend>(
     let sizes = Sizes::new(&shape, &k.shape());
     let mut out = vec![0.0; shape.num_elements()];
     B::with_f32(&q, |q| {
-        B::with_floats(&k, |k| B::with_floats(&v, |v| Attention { q, k, v, starts, options, sizes }.run(&mut out)));
+        with_stored(&k, |k| with_stored(&v, |v| Attention { q, k, v, starts, options, sizes }.run(&mut out)));
     });
     B::from_vec(out, shape)
 }
@@ -90,8 +93,8 @@ impl Seen {
 /// One call: `q [batch, seq, heads, dim]`, `k` and `v [batch, kv_heads, capacity, dim]`.
 struct Attention<'a> {
     q: &'a [f32],
-    k: Floats<'a>,
-    v: Floats<'a>,
+    k: Stored<'a>,
+    v: Stored<'a>,
     starts: &'a [usize],
     options: &'a AttentionOptions,
     sizes: Sizes,
@@ -188,7 +191,8 @@ impl Attention<'_> {
             return;
         }
         let base = (piece.batch * self.sizes.kv_heads + piece.kv_head) * self.sizes.capacity;
-        let [mut k, mut v] = [self.k, self.v].map(|all| all.range((base + chunk.start) * dim, chunk.len() * dim));
+        let [mut k, mut v] = [self.k, self.v].map(|all| all.numbers.range((base + chunk.start) * dim, chunk.len() * dim));
+        let [k_scales, v_scales] = [self.k, self.v].map(|all| all.scales.map(|all| &all[base + chunk.start..][..chunk.len()]));
         let Scratch { queries, scores, values, wide: [wide_k, wide_v] } = scratch;
         queries.clear();
         let scale = self.options.scale as f32;
@@ -211,9 +215,20 @@ impl Attention<'_> {
         let mut sums = vec![Seen::NOTHING; count];
         for (index, scores) in scores.chunks_exact_mut(length).enumerate() {
             let keys = seen_by(index / group);
-            if !keys.is_empty() {
-                let (max, sum) = exp_sum(&mut scores[keys]);
-                sums[index] = Seen { max, sum };
+            if keys.is_empty() {
+                continue;
+            }
+            let scores = &mut scores[keys.clone()];
+            if let Some(scales) = k_scales {
+                multiply(scores, &scales[keys.clone()]);
+            }
+            if let Some(cap) = self.options.softcap {
+                softcap(scores, cap as f32);
+            }
+            let (max, sum) = exp_sum(scores);
+            sums[index] = Seen { max, sum };
+            if let Some(scales) = v_scales {
+                multiply(scores, &scales[keys]);
             }
         }
         let mut add = |positions: Range<usize>, keys: Range<usize>| {

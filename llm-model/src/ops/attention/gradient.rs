@@ -8,9 +8,9 @@ use super::cpu::Sizes;
 use super::{AttentionOptions, reference};
 use crate::ops::LlmBackend;
 use crate::ops::gradient::tracked;
+use crate::ops::kv::KvTensor;
 use crate::ops::matmul::{self, Matrix, Target};
-use crate::ops::simd::dot;
-use crate::ops::simd::exp;
+use crate::ops::simd::{dot, exp, tanh};
 use crate::ops::slices::{CpuBackend, trace};
 use crate::ops::threads;
 
@@ -18,7 +18,7 @@ use crate::ops::threads;
 const QUERIES: usize = 64;
 
 /// With p = softmax(s · q · kᵀ) and δ = g · out for each query: dv = pᵀ · g, dp = g · vᵀ, ds = s · p · (dp − δ), dq = ds · k and
-/// dk = dsᵀ · q (Dao et al., FlashAttention). Keys beyond the last position have gradient 0.
+/// dk = dsᵀ · q (Dao et al., FlashAttention); a softcap c · tanh(x / c) multiplies ds by its derivative 1 − tanh². Keys beyond the last position have gradient 0.
 pub fn backward_cpu<B: CpuBackend>(
     [q, k, v, out, grad]: [FloatTensor<B>; 5],
     starts: &[usize],
@@ -116,13 +116,22 @@ fn weights<'a>(
             ds[hidden].fill(0.0);
         }
         let (p, ds) = (&mut p[first..=last], &mut ds[first..=last]);
-        let max = p.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        p.iter_mut().for_each(|p| *p = exp(scale * (*p - max)));
-        let sum: f32 = p.iter().sum();
         let delta = dot(grad.row(row), out.row(row));
+        // What ds gets in the end is p times this.
+        ds.iter_mut().for_each(|ds| *ds = scale * (*ds - delta));
+        p.iter_mut().for_each(|p| *p *= scale);
+        if let Some(cap) = options.softcap.map(|cap| cap as f32) {
+            for (p, ds) in p.iter_mut().zip(&mut *ds) {
+                let tanh = tanh(*p / cap);
+                (*p, *ds) = (cap * tanh, *ds * (1.0 - tanh * tanh));
+            }
+        }
+        let max = p.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        p.iter_mut().for_each(|p| *p = exp(*p - max));
+        let sum: f32 = p.iter().sum();
         for (p, ds) in p.iter_mut().zip(ds) {
             *p /= sum;
-            *ds = scale * *p * (*ds - delta);
+            *ds *= *p;
         }
     }
     [p, ds]
@@ -150,17 +159,19 @@ impl<'a> Rows<'a> {
 /// The tracked operation.
 pub fn autodiff<B: LlmBackend, C: CheckpointStrategy>(
     q: FloatTensor<Autodiff<B, C>>,
-    k: FloatTensor<Autodiff<B, C>>,
-    v: FloatTensor<Autodiff<B, C>>,
+    k: KvTensor<Autodiff<B, C>>,
+    v: KvTensor<Autodiff<B, C>>,
     starts: Vec<usize>,
     options: AttentionOptions,
 ) -> FloatTensor<Autodiff<B, C>> {
-    if k.dtype() != DType::F32 || v.dtype() != DType::F32 {
-        return reference::<Autodiff<B, C>>(q, k, v, &starts, &options);
-    }
+    let (k, v) = match (k, v) {
+        (KvTensor::Floats(k), KvTensor::Floats(v)) if k.dtype() == DType::F32 && v.dtype() == DType::F32 => (k, v),
+        (k, v) => return reference::<Autodiff<B, C>>(q, k, v, &starts, &options),
+    };
     let inputs = [q.node(), k.node(), v.node()];
     let (q, k, v) = (q.into_primitive(), k.into_primitive(), v.into_primitive());
-    let out = <B as LlmBackend>::attention(q.clone(), k.clone(), v.clone(), starts.clone(), options);
+    let floats = KvTensor::Floats;
+    let out = <B as LlmBackend>::attention(q.clone(), floats(k.clone()), floats(v.clone()), starts.clone(), options);
     let result = out.clone();
     tracked::<B, C, 3>(inputs, out, move |grad| {
         B::attention_backward(q.clone(), k.clone(), v.clone(), result.clone(), grad, starts.clone(), options).into()

@@ -14,10 +14,12 @@ pub fn attention_kernel<F: Float, K: Float>(
     starts: &Tensor<i32>,
     out: &mut Tensor<F>,
     scale: f32,
+    cap: f32,
     window: u32,
     #[comptime] units: usize,
     #[comptime] dim: usize,
     #[comptime] shares: usize,
+    #[comptime] capped: bool,
     #[define(F)] _float: ElemType,
     #[define(K)] _cache: ElemType,
 ) {
@@ -61,6 +63,16 @@ pub fn attention_kernel<F: Float, K: Float>(
             score = F::new(0.0_f32);
             for i in 0..dim {
                 score += query[i] * F::cast_from(k[base + key * dim + i]);
+            }
+            if capped {
+                // cap · tanh(score / cap), so that no large score overflows.
+                let small = F::exp(F::new(-2.0_f32) * F::abs(score) / F::cast_from(cap));
+                let size = F::cast_from(cap) * (F::new(1.0_f32) - small) / (F::new(1.0_f32) + small);
+                if score < F::new(0.0_f32) {
+                    score = F::new(0.0_f32) - size;
+                } else {
+                    score = size;
+                }
             }
         }
         weights[unit] = score;

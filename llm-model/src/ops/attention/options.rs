@@ -5,6 +5,8 @@
 pub struct AttentionOptions {
     /// Factor on q · k before the softmax, usually 1 / √head_dim.
     pub scale: f64,
+    /// Largest score: each becomes softcap · tanh(score / softcap) behind the factor (Gemma 2, `attn_logit_softcapping`).
+    pub softcap: Option<f64>,
     /// Positions that a query sees, itself included; `None` is all.
     pub window: Option<usize>,
 }

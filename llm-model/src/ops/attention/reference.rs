@@ -7,18 +7,19 @@ use burn::backend::{
 use burn::tensor::{DType, FloatDType, Shape, Slice, TensorData};
 
 use super::AttentionOptions;
+use crate::ops::kv::{KvTensor, dequantize};
 
-/// softmax(scale · q · kᵀ + mask) · v for grouped heads; only the positions that some query sees are read.
+/// softmax(softcap(scale · q · kᵀ) + mask) · v for grouped heads; only the positions that some query sees are read.
 pub fn reference<B: Backend>(
     q: FloatTensor<B>,
-    k: FloatTensor<B>,
-    v: FloatTensor<B>,
+    k: KvTensor<B>,
+    v: KvTensor<B>,
     starts: &[usize],
     options: &AttentionOptions,
 ) -> FloatTensor<B> {
     let (shape, kv_heads) = (q.shape(), k.shape()[1]);
     let length = starts.iter().max().map_or(0, |start| start + shape[1]);
-    let weights = weights::<B>(grouped::<B>(q, kv_heads), seen::<B>(k, length), shape[1], starts, options);
+    let (weights, _) = weights::<B>(grouped::<B>(q, kv_heads), seen::<B>(k, length), shape[1], starts, options);
     ungrouped::<B>(B::float_matmul(weights, seen::<B>(v, length)), shape)
 }
 
@@ -31,11 +32,12 @@ pub fn backward_reference<B: Backend>(
     let (shape, cache) = (q.shape(), k.shape());
     let length = starts.iter().max().map_or(0, |start| start + shape[1]);
     let [q, out, grad] = [q, out, grad].map(|x| grouped::<B>(x, cache[1]));
-    let (k, v) = (seen::<B>(k, length), seen::<B>(v, length));
-    let p = weights::<B>(q.clone(), k.clone(), shape[1], starts, options);
+    let (k, v) = (seen::<B>(KvTensor::Floats(k), length), seen::<B>(KvTensor::Floats(v), length));
+    let (p, slopes) = weights::<B>(q.clone(), k.clone(), shape[1], starts, options);
     let delta = B::float_sum_dim(B::float_mul(grad.clone(), out), 3);
     let dp = B::float_matmul(grad.clone(), B::float_transpose(v));
     let ds = B::float_mul_scalar(B::float_mul(p.clone(), B::float_sub(dp, delta)), options.scale.into());
+    let ds = slopes.map_or(ds.clone(), |slopes| B::float_mul(ds, slopes));
     let dq = ungrouped::<B>(B::float_matmul(ds.clone(), k), shape);
     let whole = |part: FloatTensor<B>| {
         let ranges = [0..cache[0], 0..cache[1], 0..length, 0..cache[3]].map(Slice::from);
@@ -64,22 +66,33 @@ fn ungrouped<B: Backend>(x: FloatTensor<B>, shape: Shape) -> FloatTensor<B> {
 }
 
 /// The first `length` positions of a cache `[b, kv, capacity, d]`, in f32.
-fn seen<B: Backend>(x: FloatTensor<B>, length: usize) -> FloatTensor<B> {
-    let shape = x.shape();
-    let ranges = [0..shape[0], 0..shape[1], 0..length, 0..shape[3]].map(Slice::from);
-    let x = if shape[2] == length { x } else { B::float_slice(x, &ranges) };
+fn seen<B: Backend>(kv: KvTensor<B>, length: usize) -> FloatTensor<B> {
+    let x = dequantize::<B>(kv, length);
     if x.dtype() == DType::F32 { x } else { B::float_cast(x, FloatDType::F32) }
 }
 
 /// How much each query attends to each key: `q [b, kv, group · seq, d]`, `k [b, kv, length, d]`; `[b, kv, group · seq, length]` out.
-fn weights<B: Backend>(q: FloatTensor<B>, k: FloatTensor<B>, seq: usize, starts: &[usize], options: &AttentionOptions) -> FloatTensor<B> {
+/// Beside it the derivatives of the softcap where there is one: 1 − tanh².
+fn weights<B: Backend>(
+    q: FloatTensor<B>,
+    k: FloatTensor<B>,
+    seq: usize,
+    starts: &[usize],
+    options: &AttentionOptions,
+) -> (FloatTensor<B>, Option<FloatTensor<B>>) {
     let (shape, length) = (q.shape(), k.shape()[2]);
     let [batch, kv_heads, queries] = [shape[0], shape[1], shape[2]];
-    let scores = B::float_mul_scalar(B::float_matmul(q, B::float_transpose(k)), options.scale.into());
+    let mut scores = B::float_mul_scalar(B::float_matmul(q, B::float_transpose(k)), options.scale.into());
+    let mut slopes = None;
+    if let Some(cap) = options.softcap {
+        let tanh = B::float_tanh(B::float_div_scalar(scores, cap.into()));
+        slopes = Some(B::float_add_scalar(B::float_neg(B::float_mul(tanh.clone(), tanh.clone())), 1.0.into()));
+        scores = B::float_mul_scalar(tanh, cap.into());
+    }
     let scores = B::float_reshape(scores, Shape::new([batch, kv_heads, queries / seq, seq, length]));
     let mask = mask::<B>(starts, seq, length, options.window, &scores.device());
     let weights = softmax_last::<B>(B::float_add(scores, mask));
-    B::float_reshape(weights, Shape::new([batch, kv_heads, queries, length]))
+    (B::float_reshape(weights, Shape::new([batch, kv_heads, queries, length])), slopes)
 }
 
 /// 0 where a query sees a key, a number far below any score elsewhere; `[batch, 1, 1, seq, length]`.

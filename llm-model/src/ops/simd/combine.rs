@@ -20,6 +20,7 @@ pub(super) fn combine_at(level: Level, out: &mut [f32], width: usize, weights: &
             Floats::F32(rows) => at_level(level, out, width, weights, stride, rows),
             Floats::F16(rows) => at_level::<f16>(level, out, width, weights, stride, rows),
             Floats::Bf16(rows) => at_level::<bf16>(level, out, width, weights, stride, rows),
+            Floats::I8(rows) => at_level::<i8>(level, out, width, weights, stride, rows),
         }
     }
 }
@@ -63,7 +64,8 @@ mod x86 {
     }
 }
 
-/// Four outputs and two registers of columns at a time, or one output and eight; the last columns one by one.
+/// Four outputs and two registers of columns at a time; of what is left three outputs and four, or one and eight; the last columns one
+/// by one.
 ///
 /// # Safety
 /// The processor has the features of `V`, and the arguments fit together.
@@ -76,6 +78,10 @@ unsafe fn all<V: Vector, W: Stored>(out: &mut [f32], width: usize, weights: &[f3
         while output + 4 <= outputs {
             columns::<V, W, 4, 2>(&mut out[output * width..], width, &weights[output * stride..], stride, rows);
             output += 4;
+        }
+        if output + 3 == outputs {
+            columns::<V, W, 3, 4>(&mut out[output * width..], width, &weights[output * stride..], stride, rows);
+            output += 3;
         }
         while output < outputs {
             columns::<V, W, 1, 8>(&mut out[output * width..], width, &weights[output * stride..], stride, rows);
@@ -132,14 +138,14 @@ unsafe fn tile<V: Vector, W: Stored, const T: usize, const C: usize>(
             }
         }
         for index in 0..rows.len() / width {
-            let mut row = [V::splat(0.0); C];
-            for (c, row) in row.iter_mut().enumerate() {
-                *row = W::load::<V>(rows.as_ptr().add(index * width + column + c * V::LANES));
+            let mut factors = [V::splat(0.0); T];
+            for (t, factor) in factors.iter_mut().enumerate() {
+                *factor = V::splat(*weights.as_ptr().add(t * stride + index));
             }
-            for (t, sums) in sums.iter_mut().enumerate() {
-                let weight = V::splat(*weights.as_ptr().add(t * stride + index));
-                for (sum, row) in sums.iter_mut().zip(row) {
-                    *sum = V::fma(weight, row, *sum);
+            for c in 0..C {
+                let row = W::load::<V>(rows.as_ptr().add(index * width + column + c * V::LANES));
+                for (sums, factor) in sums.iter_mut().zip(factors) {
+                    sums[c] = V::fma(factor, row, sums[c]);
                 }
             }
         }

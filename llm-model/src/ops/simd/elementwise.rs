@@ -17,6 +17,13 @@ vectorized! {
 }
 
 vectorized! {
+    /// `x` = x · factor, each by its own.
+    pub fn multiply(x: &mut [f32], factors: &[f32]) {
+        x.iter_mut().zip(factors).for_each(|(x, factor)| *x *= factor);
+    }
+}
+
+vectorized! {
     /// Turns each pair `(head[i], head[i + half])` by the angle of which `cos` and `sin` are given, `half` of each.
     pub fn rotate(head: &mut [f32], cos: &[f32], sin: &[f32]) {
         let (first, second) = head.split_at_mut(cos.len());
@@ -38,6 +45,8 @@ mod tests {
         let mut x = [1.0, 2.0];
         scale(&mut x, 3.0, &[1.0, 0.5]);
         assert_eq!(x, [3.0, 3.0]);
+        multiply(&mut gate, &[0.0, 0.0, 2.0]);
+        assert_eq!(gate[..2], [0.0, 0.0]);
         let mut head = [1.0, 2.0, 3.0, 4.0, 9.0];
         rotate(&mut head, &[0.0, 1.0], &[1.0, 0.0]);
         assert_eq!(head, [-3.0, 2.0, 1.0, 4.0, 9.0]);

@@ -37,6 +37,7 @@ macro_rules! vectorized {
     };
 }
 
+mod bytes;
 mod combine;
 mod dot;
 mod elementwise;
@@ -48,15 +49,16 @@ mod tests;
 pub mod tiles;
 mod vector;
 
+pub use bytes::round_to_i8;
 pub use combine::combine;
 pub use dot::dot;
-pub use elementwise::{rotate, scale, silu_gated};
+pub use elementwise::{multiply, rotate, scale, silu_gated};
 pub use products::{Target, products};
-pub use softmax::{exp, exp_sum};
+pub use softmax::{exp, exp_sum, softcap, tanh};
 
-use half::{bf16, f16};
+use half::{bf16, f16, slice::HalfFloatSliceExt};
 
-/// A slice of any float type that weights and caches are stored in.
+/// A slice of any type that weights and caches are stored in.
 #[derive(Clone, Copy)]
 pub enum Floats<'a> {
     /// 32 bits.
@@ -65,6 +67,8 @@ pub enum Floats<'a> {
     F16(&'a [f16]),
     /// 16 bits, the upper half of an f32.
     Bf16(&'a [bf16]),
+    /// Whole numbers, which someone else has a factor for.
+    I8(&'a [i8]),
 }
 
 impl<'a> Floats<'a> {
@@ -74,6 +78,7 @@ impl<'a> Floats<'a> {
             Self::F32(all) => Self::F32(&all[from..from + length]),
             Self::F16(all) => Self::F16(&all[from..from + length]),
             Self::Bf16(all) => Self::Bf16(&all[from..from + length]),
+            Self::I8(all) => Self::I8(&all[from..from + length]),
         }
     }
 
@@ -82,6 +87,7 @@ impl<'a> Floats<'a> {
             Self::F32(all) => all.len(),
             Self::F16(all) => all.len(),
             Self::Bf16(all) => all.len(),
+            Self::I8(all) => all.len(),
         }
     }
 
@@ -102,8 +108,31 @@ impl<'a> Floats<'a> {
     pub fn widen(self, out: &mut [f32]) {
         match self {
             Self::F32(all) => out.copy_from_slice(all),
-            Self::F16(all) => half::slice::HalfFloatSliceExt::convert_to_f32_slice(all, out),
+            Self::F16(all) => all.convert_to_f32_slice(out),
             Self::Bf16(all) => out.iter_mut().zip(all).for_each(|(out, x)| *out = x.to_f32()),
+            Self::I8(all) => bytes::widen(all, out),
+        }
+    }
+}
+
+/// A slice that numbers are written to in its own type.
+pub enum FloatsMut<'a> {
+    /// 32 bits.
+    F32(&'a mut [f32]),
+    /// 16 bits, IEEE.
+    F16(&'a mut [f16]),
+    /// 16 bits, the upper half of an f32.
+    Bf16(&'a mut [bf16]),
+}
+
+impl FloatsMut<'_> {
+    /// Writes `numbers` from `at` on, each rounded to the nearest.
+    pub fn write(&mut self, at: usize, numbers: &[f32]) {
+        let range = at..at + numbers.len();
+        match self {
+            Self::F32(all) => all[range].copy_from_slice(numbers),
+            Self::F16(all) => all[range].convert_from_f32_slice(numbers),
+            Self::Bf16(all) => all[range].convert_from_f32_slice(numbers),
         }
     }
 }

@@ -46,6 +46,7 @@ pub(super) fn products_at(level: Level, x: &[f32], width: usize, w: Floats, out:
             Floats::F32(w) => at_level(level, x, width, w, out),
             Floats::F16(w) => at_level::<f16>(level, x, width, w, out),
             Floats::Bf16(w) => at_level::<bf16>(level, x, width, w, out),
+            Floats::I8(w) => at_level::<i8>(level, x, width, w, out),
         }
     }
 }
@@ -89,27 +90,27 @@ mod x86 {
     }
 }
 
-/// Tiles of `T` rows of `x` and `R` of `w`, and of one row and `FEW` where there are no `T` left.
+/// Tiles of `T` rows of `x` and `R` of `w`; of what is left three or two rows share what is loaded of `w`, and one takes `FEW` at once.
 ///
 /// # Safety
 /// The processor has the features of `V`, and the arguments fit together.
 #[inline(always)]
 unsafe fn all<V: Vector, W: Stored, const FEW: usize, const T: usize, const R: usize>(x: &[f32], width: usize, w: &[W], out: &mut Target) {
     let tokens = x.len() / width;
-    let whole = tokens / T * T;
+    let whole = if tokens == 3 { 0 } else { tokens / T * T };
     // SAFETY: as the caller promises.
     unsafe {
-        if whole > 0 {
-            for row in (0..out.width).step_by(R) {
-                for token in (0..whole).step_by(T) {
-                    tile::<V, W, T, R>(x, width, w, [token, row], out);
-                }
+        for row in (0..out.width).step_by(R) {
+            for token in (0..whole).step_by(T) {
+                tile::<V, W, T, R>(x, width, w, [token, row], out);
             }
         }
-        if whole < tokens {
-            for row in (0..out.width).step_by(FEW) {
+        match tokens - whole {
+            3 => (0..out.width).step_by(4).for_each(|row| tile::<V, W, 3, 4>(x, width, w, [whole, row], out)),
+            2 => (0..out.width).step_by(4).for_each(|row| tile::<V, W, 2, 4>(x, width, w, [whole, row], out)),
+            _ => {
                 for token in whole..tokens {
-                    tile::<V, W, 1, FEW>(x, width, w, [token, row], out);
+                    (0..out.width).step_by(FEW).for_each(|row| tile::<V, W, 1, FEW>(x, width, w, [token, row], out));
                 }
             }
         }
@@ -119,7 +120,7 @@ unsafe fn all<V: Vector, W: Stored, const FEW: usize, const T: usize, const R: u
 /// The products of `T` rows of `x` from `token` on with `R` rows of `w` from `row` on, or as many as there are.
 ///
 /// # Safety
-/// As [`all`]; `T · R` is a multiple of the lanes and at most 16.
+/// As [`all`]; `T · R` is at most 16, and so are the lanes.
 #[inline(always)]
 unsafe fn tile<V: Vector, W: Stored, const T: usize, const R: usize>(
     x: &[f32],

@@ -24,6 +24,27 @@ vectorized! {
     }
 }
 
+vectorized! {
+    /// `x` = cap · tanh(x / cap): between −cap and cap, and nearly x where that is small (Gemma 2).
+    pub fn softcap(x: &mut [f32], cap: f32) {
+        x.iter_mut().for_each(|x| *x = cap * tanh(*x / cap));
+    }
+}
+
+/// tanh x within 4 units in the last place: a polynomial for small x (Cephes), 1 − 2 / (e^(2x) + 1) beyond, which no x overflows.
+#[inline(always)]
+pub fn tanh(x: f32) -> f32 {
+    let z = x * x;
+    let p = -5.704_988_7e-3;
+    let p = p * z + 2.063_909e-2;
+    let p = p * z - 5.373_971_6e-2;
+    let p = p * z + 1.333_144_2e-1;
+    let p = p * z - 3.333_328e-1;
+    let small = p * z * x + x;
+    let large = (1.0 - 2.0 / (exp(2.0 * x.abs()) + 1.0)).copysign(x);
+    if x.abs() < 0.625 { small } else { large }
+}
+
 /// e^x for finite x by range reduction and a polynomial, within 2 units in the last place; written for vectors.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
@@ -58,6 +79,19 @@ mod tests {
             let max = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             assert!(fast.iter().zip(&x).all(|(e, x)| (e - (x - max).exp()).abs() < 1e-6));
         }
+    }
+
+    #[test]
+    fn tanh_is_within_four_units_in_the_last_place_and_ends_at_one() {
+        for i in (-9500..9500).step_by(if cfg!(miri) { 1000 } else { 1 }) {
+            let x = i as f32 / 1000.0;
+            let want = f64::from(x).tanh();
+            assert!((f64::from(tanh(x)) - want).abs() <= 4.8e-7 * want.abs(), "{x}: {} {want}", tanh(x));
+        }
+        assert_eq!([f32::MIN, -60.0, 0.0, 60.0, f32::MAX].map(tanh), [-1.0, -1.0, 0.0, 1.0, 1.0]);
+        let mut x = [1e30, -1e30, 0.0, 0.5];
+        softcap(&mut x, 30.0);
+        assert!(x[..3] == [30.0, -30.0, 0.0] && (x[3] - 0.499_953_7).abs() < 1e-6, "{x:?}");
     }
 
     #[test]

@@ -164,7 +164,7 @@ impl Packed<'_> {
             factors: match self.factors.range(index * count, count) {
                 Floats::F16(all) => Factors::F16(all.as_ptr()),
                 Floats::F32(all) => Factors::F32(all.as_ptr()),
-                Floats::Bf16(_) => unreachable!("factors are f16 or f32"),
+                Floats::Bf16(_) | Floats::I8(_) => unreachable!("factors are f16 or f32"),
             },
             minima: self.minima,
             blocks: self.blocks,
