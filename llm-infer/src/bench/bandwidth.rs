@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use burn::tensor::Tensor;
+use llm_model::ops::memory::use_huge_pages;
 use llm_model::ops::threads;
 
 use crate::device::DeviceInfo;
@@ -21,8 +22,10 @@ pub fn read_bandwidth(device: &DeviceInfo) -> f64 {
 }
 
 fn of_processor() -> f64 {
-    // Written once, so that every page is its own and not the shared page of zeros.
-    let words: Vec<u64> = (0..(BYTES / 8) as u64).collect();
+    // In huge pages as weights are, and written once, so that every page is its own and not the shared page of zeros.
+    let mut words: Vec<u64> = Vec::with_capacity(BYTES / 8);
+    use_huge_pages(words.as_ptr().cast(), BYTES);
+    words.extend(0..(BYTES / 8) as u64);
     let part = words.len().div_ceil(threads::count());
     best(|| {
         std::thread::scope(|scope| {
