@@ -36,7 +36,16 @@ pub trait Lanes {
     /// # Safety
     /// That many f32 can be written.
     unsafe fn store(x: Self::F, to: *mut f32);
+    /// Tells the processor that this line, if there is one, is read soon.
+    ///
+    /// # Safety
+    /// The processor has the features.
+    #[inline(always)]
+    unsafe fn prefetch(_line: *const u8) {}
 }
+
+/// How far ahead weights are asked for that are read for one token only, in bytes.
+const AHEAD: usize = 2048;
 
 /// How a processor multiplies tiles of one format with quantized activations.
 pub trait Tile {
@@ -168,6 +177,9 @@ unsafe fn pass<T: Tile, const N: usize>(strip: Strip, panel: Panel, row: usize, 
             }
             let end = values.add(64 * T::LINES);
             while values != end {
+                if N == 1 {
+                    T::Lanes::prefetch(values.wrapping_add(AHEAD));
+                }
                 T::line::<N>(values, activations, &mut sums);
                 values = values.add(64);
                 activations = activations.add(N * T::GROUP.bytes() * 8 / T::LINES);
