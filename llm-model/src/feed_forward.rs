@@ -96,6 +96,7 @@ impl PlainFeedForward {
 
 /// The feed-forward layer that a model has.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a layer has one, beside which its size is nothing")]
 pub enum Mlp {
     /// Two maps in, one of which opens and closes the other.
     Gated(FeedForward),
