@@ -2,17 +2,18 @@
 
 use std::path::Path;
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{DType, Int, Tensor, TensorData};
 use llm_infer::bench::Subject;
 use llm_infer::checkpoint::{Checkpoint, LoadOptions, PackedCache, SaveOptions, WeightDtype, save};
-use llm_infer::llm_model::{LayerType, LogitsAt, TransformerBlock};
+use llm_infer::llm_model::{KvCache, LayerType, LogitsAt, TransformerBlock};
 use llm_infer::quantize::{Method, QuantizeOptions, Scheme, quantize};
 use llm_infer::{Model, ModelOptions};
 
-use crate::support::{cpu, fixture, greedy, load, run};
+use crate::support::{cpu, fixture, fixtures, greedy, load, run};
 
 /// Each type of layer, and each way of storing tensors.
-const MODELS: [&str; 9] = ["gemma", "gemma2", "gemma3", "olmo2", "cohere", "stablelm-parallel", "gpt_neox", "gpt2", "phi3"];
+const MODELS: [&str; 11] =
+    ["gemma", "gemma2", "gemma3", "olmo2", "cohere", "stablelm-parallel", "gpt_neox", "gpt2", "phi3", "mixtral", "qwen2_moe"];
 
 /// Logits of every position.
 fn logits(model: &Model) -> Vec<f32> {
@@ -25,6 +26,37 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
     let square = |x: f32| f64::from(x).powi(2);
     let error: f64 = a.iter().zip(b).map(|(a, b)| square(a - b)).sum();
     (error / a.iter().map(|a| square(*a)).sum::<f64>()).sqrt()
+}
+
+/// Every family, whose rows stand at different positions.
+#[test]
+fn a_batch_of_every_family_equals_its_rows_alone() {
+    for folder in fixtures() {
+        let model = load(&folder, &cpu());
+        let row = |index: usize| (0..30).map(|at| ((7 + index * 31 + at * 17) % 300) as i32).collect::<Vec<i32>>();
+        let step = |rows: &[&[i32]], cache: &mut KvCache| {
+            let ids = TensorData::new(rows.concat(), [rows.len(), rows[0].len()]);
+            let ids = Tensor::<2, Int>::from_data(ids, &model.device().device);
+            let lengths: Vec<usize> = cache.lengths().iter().map(|length| length + rows[0].len()).collect();
+            let logits = model.lm().forward_step(ids, &lengths, &LogitsAt::Last, Some(cache));
+            let vocab = logits.dims()[2];
+            let logits = logits.into_data().try_into_vec::<f32>().expect("f32");
+            logits.chunks(vocab).map(<[f32]>::to_vec).collect::<Vec<_>>()
+        };
+        let cache = |batch: usize| KvCache::new(model.config(), batch, 40, DType::F32, &model.device().device);
+        let rows = [row(0), row(1), row(2)];
+        let mut together = cache(3);
+        step(&rows.each_ref().map(|row| &row[..20]), &mut together);
+        (0..3).for_each(|index| together.truncate(index, 5 + 7 * index));
+        let batch = step(&rows.each_ref().map(|row| &row[20..]), &mut together);
+        for (index, (row, got)) in rows.iter().zip(&batch).enumerate() {
+            let alone: Vec<i32> = row[..5 + 7 * index].iter().chain(&row[20..]).copied().collect();
+            let want = step(&[&alone], &mut cache(1)).remove(0);
+            let far = got.iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            // Dynamic rotations depend on the length at which a key was computed.
+            assert!(far < 1e-3 || folder.ends_with("llama-dynamic"), "{}: row {index}: {far}", folder.display());
+        }
+    }
 }
 
 #[test]
