@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::DType;
-use llm_model::{CausalLm, DecoderLayer, ModelConfig, RopeScaling, TransformerBlock};
+use llm_model::{CausalLm, DecoderLayer, LayerVisitor, ModelConfig, visit_layer};
 
 use crate::chat::ChatTemplate;
 use crate::checkpoint::{self, Checkpoint, GenerationConfig, LoadReport, PackedCache, Progress, WeightDtype};
@@ -65,7 +65,10 @@ impl Model {
     /// # Errors
     /// Whatever is wrong with the files, or a device that cannot hold it.
     pub fn load(path: &str, options: &ModelOptions) -> Result<Self> {
-        Self::load_with::<TransformerBlock>(path, options)
+        let start = std::time::Instant::now();
+        let opened = open(path)?;
+        let config = opened.0.model_config()?;
+        visit_layer(&config, Load { path, options, opened, start })
     }
 
     /// As [`Model::load`] with layers of type `L`.
@@ -74,34 +77,7 @@ impl Model {
     /// See [`Model::load`].
     pub fn load_with<L: DecoderLayer>(path: &str, options: &ModelOptions) -> Result<Self> {
         let start = std::time::Instant::now();
-        let (checkpoint, tokenizer, template) = open(path)?;
-        let config = checkpoint.model_config()?;
-        tokenizer.check_ids(config.vocab_size)?;
-        checkpoint.generation_config().check_ids(checkpoint.path(), config.vocab_size)?;
-        let load = checkpoint::LoadOptions {
-            device: options.device.device.clone(),
-            dtype: options.dtype,
-            quantize: options.quantize,
-            cache: options.cache.clone(),
-            strict: options.strict,
-            progress: options.progress,
-            cancel: options.cancel,
-        };
-        let (transformer, report) = checkpoint.load::<L>(&load)?;
-        let inner = Inner {
-            name: name(path),
-            lm: Box::new(transformer),
-            tokenizer,
-            template,
-            generation: checkpoint.generation_config().clone(),
-            device: options.device.clone(),
-            report,
-            dtype: options.dtype,
-            scheme: options.quantize.or_else(|| checkpoint.scheme()),
-            load_s: start.elapsed().as_secs_f64(),
-            config,
-        };
-        Ok(Self { inner: Arc::new(inner) })
+        Load { path, options, opened: open(path)?, start }.visit::<L>()
     }
 
     /// The name that reports carry: the folder's, or `builtin`.
@@ -170,12 +146,53 @@ impl Model {
         if dtype == WeightDtype::F32 || !device.device.supports_dtype(DType::F16) { DType::F32 } else { DType::F16 }
     }
 
-    /// Whether keys of earlier positions stay valid when the sequence grows to `length`.
-    pub(crate) fn keys_are_stable(&self, length: usize) -> bool {
-        match self.inner.config.rope.scaling {
-            RopeScaling::Dynamic { original_max_position_embeddings, .. } => length <= original_max_position_embeddings,
-            _ => true,
-        }
+    /// Whether keys stay valid when the sequence grows from `before` to `length` positions.
+    pub(crate) fn keeps_keys(&self, before: usize, length: usize) -> bool {
+        let config = &self.inner.config;
+        config.rope.keeps_keys(before, length) && config.local_rope.as_ref().is_none_or(|rope| rope.keeps_keys(before, length))
+    }
+}
+
+/// A load whose layer type is to be chosen.
+struct Load<'a> {
+    path: &'a str,
+    options: &'a ModelOptions<'a>,
+    opened: (Checkpoint, Tokenizer, Result<ChatTemplate>),
+    start: std::time::Instant,
+}
+
+impl LayerVisitor for Load<'_> {
+    type Output = Result<Model>;
+
+    fn visit<L: DecoderLayer>(self) -> Result<Model> {
+        let Load { path, options, opened: (checkpoint, tokenizer, template), start } = self;
+        let config = checkpoint.model_config()?;
+        tokenizer.check_ids(config.vocab_size)?;
+        checkpoint.generation_config().check_ids(checkpoint.path(), config.vocab_size)?;
+        let load = checkpoint::LoadOptions {
+            device: options.device.device.clone(),
+            dtype: options.dtype,
+            quantize: options.quantize,
+            cache: options.cache.clone(),
+            strict: options.strict,
+            progress: options.progress,
+            cancel: options.cancel,
+        };
+        let (transformer, report) = checkpoint.load::<L>(&load)?;
+        let inner = Inner {
+            name: name(path),
+            lm: Box::new(transformer),
+            tokenizer,
+            template,
+            generation: checkpoint.generation_config().clone(),
+            device: options.device.clone(),
+            report,
+            dtype: options.dtype,
+            scheme: options.quantize.or_else(|| checkpoint.scheme()),
+            load_s: start.elapsed().as_secs_f64(),
+            config,
+        };
+        Ok(Model { inner: Arc::new(inner) })
     }
 }
 

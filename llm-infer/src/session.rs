@@ -28,6 +28,8 @@ pub struct Session {
     tokens: Vec<u32>,
     context: usize,
     kv_dtype: DType,
+    /// The length of the prompt at which the first of the keys were computed.
+    begun_at: usize,
 }
 
 impl Session {
@@ -37,10 +39,12 @@ impl Session {
         Self::with(model, context, model.kv_dtype())
     }
 
-    /// An empty session for at most `context` positions, with keys and values in `kv_dtype`.
+    /// An empty session for at most `context` positions, with keys and values in `kv_dtype`. Where positions are learned, there are no
+    /// more than the model has.
     pub fn with(model: &Model, context: usize, kv_dtype: DType) -> Self {
+        let context = model.config().learned_positions.map_or(context, |rows| context.min(rows));
         let cache = KvCache::new(model.config(), 1, FIRST_CAPACITY.min(context), kv_dtype, &model.device().device);
-        Self { model: model.clone(), cache, tokens: Vec::new(), context, kv_dtype }
+        Self { model: model.clone(), cache, tokens: Vec::new(), context, kv_dtype, begun_at: 0 }
     }
 
     /// The model that it runs on.
@@ -81,6 +85,9 @@ impl Session {
     ) -> Result<Generation> {
         self.check(prompt)?;
         let reused = self.reusable(prompt);
+        if reused == 0 {
+            self.begun_at = prompt.len();
+        }
         self.cache.truncate(0, reused);
         self.tokens.truncate(reused);
         self.cache.reserve((prompt.len() + options.max_tokens.min(FIRST_CAPACITY)).min(self.context));
@@ -112,7 +119,7 @@ impl Session {
 
     /// Length of the common beginning; at least the last token of the prompt is computed, for its logits.
     fn reusable(&self, prompt: &[u32]) -> usize {
-        if !self.model.keys_are_stable(prompt.len()) {
+        if !self.model.keeps_keys(self.begun_at, prompt.len()) {
             return 0;
         }
         let common = self.tokens.iter().zip(prompt).take_while(|(held, asked)| held == asked).count();
@@ -184,6 +191,7 @@ impl Session {
         if !fits || !self.cache.restore(0, pairs) {
             return Err(Error::invalid(path, "keys and values", "another shape", "those of this model and context"));
         }
+        self.begun_at = tokens.len();
         self.tokens = tokens;
         Ok(notes)
     }

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use crate::ops::{self, AttentionOptions, Kv};
-use crate::{LayerCache, LayerConfig, Linear, LinearInput, RmsNorm, Step};
+use crate::{LayerCache, LayerConfig, LayerNorm, Linear, LinearInput, Norm, QkNorm, RmsNorm, Rotation, Step, Weight};
 
 /// Attention of a decoder layer: project, norm the heads if asked, rotate, attend over the cache, project back.
 ///
@@ -19,11 +19,15 @@ pub struct Attention {
     pub v_proj: Linear,
     /// heads · head_dim → hidden.
     pub o_proj: Linear,
-    /// Norm of each query head.
-    pub q_norm: Option<RmsNorm>,
-    /// Norm of each key head.
-    pub k_norm: Option<RmsNorm>,
+    /// Norm of the queries.
+    pub q_norm: Option<Norm>,
+    /// Norm of the keys.
+    pub k_norm: Option<Norm>,
     head_dim: usize,
+    #[module(skip)]
+    qk_norm: QkNorm,
+    #[module(skip)]
+    rotation: Rotation,
     #[module(skip)]
     options: AttentionOptions,
 }
@@ -34,16 +38,26 @@ impl Attention {
         let model = &config.model;
         let (hidden, dim, std) = (model.hidden_size, model.head_dim, config.std());
         let (q_width, kv_width) = (model.num_attention_heads * dim, model.num_key_value_heads * dim);
-        let norm = || model.qk_norm.then(|| RmsNorm::new(dim, model.rms_norm_eps, device));
+        let eps = model.rms_norm_eps;
+        let norm = |width| match model.qk_norm {
+            QkNorm::None => None,
+            QkNorm::Head => Some(Norm::Rms(RmsNorm::new(dim, eps, device))),
+            QkNorm::Width => Some(Norm::Rms(RmsNorm::new(width, eps, device))),
+            QkNorm::LayerOfHead => Some(Norm::Layer(LayerNorm::new(width, false, eps, device))),
+            QkNorm::Layer => Some(Norm::Layer(LayerNorm::new(dim, true, eps, device))),
+        };
+        let scale = model.attention_scale.unwrap_or_else(|| 1.0 / (dim as f64).sqrt());
         Self {
             q_proj: Linear::new(hidden, q_width, model.qkv_bias, std, device),
             k_proj: Linear::new(hidden, kv_width, model.qkv_bias, std, device),
             v_proj: Linear::new(hidden, kv_width, model.qkv_bias, std, device),
             o_proj: Linear::new(q_width, hidden, model.o_bias, config.residual_std(), device),
-            q_norm: norm(),
-            k_norm: norm(),
+            q_norm: norm(q_width),
+            k_norm: norm(kv_width),
             head_dim: dim,
-            options: AttentionOptions { scale: 1.0 / (dim as f64).sqrt(), softcap: None, window: config.sliding_window },
+            qk_norm: model.qk_norm,
+            rotation: config.rotation,
+            options: AttentionOptions { scale, softcap: model.attention_softcap, window: config.sliding_window },
         }
     }
 
@@ -68,8 +82,11 @@ impl Attention {
         let q = self.heads(q, &self.q_norm); // [b, s, heads, d]
         let k = self.heads(k, &self.k_norm); // [b, s, kv, d]
         let v = self.heads(v, &None);
-        let q = ops::rope(q, step.cos.clone(), step.sin.clone());
-        let k = ops::rope(k, step.cos.clone(), step.sin.clone());
+        let turned = |x: Tensor<4>| match step.angles(self.rotation) {
+            Some((cos, sin)) => ops::rope(x, cos.clone(), sin.clone()),
+            None => x,
+        };
+        let (q, k) = (turned(q), turned(k));
         let (k, v) = match cache {
             Some(cache) => cache.append(k, v, &step.starts), // [b, kv, capacity, d]
             None => (Kv::Floats(k.swap_dims(1, 2)), Kv::Floats(v.swap_dims(1, 2))),
@@ -79,13 +96,24 @@ impl Attention {
         y.reshape([batch, seq, heads * dim])
     }
 
-    /// `[batch, seq, heads · d]` → `[batch, seq, heads, d]`, each head normed.
-    fn heads(&self, x: Tensor<3>, norm: &Option<RmsNorm>) -> Tensor<4> {
+    /// `[batch, seq, heads · d]` → `[batch, seq, heads, d]`, normed.
+    fn heads(&self, x: Tensor<3>, norm: &Option<Norm>) -> Tensor<4> {
         let [batch, seq, width] = x.dims();
-        let x = x.reshape([batch, seq, width / self.head_dim, self.head_dim]);
+        let dims = [batch, seq, width / self.head_dim, self.head_dim];
         match norm {
-            Some(norm) => norm.forward(x),
-            None => x,
+            None => x.reshape(dims),
+            Some(norm) if self.qk_norm == QkNorm::Width => norm.forward(x).reshape(dims),
+            Some(norm) => norm.forward(x.reshape(dims)),
         }
+    }
+
+    /// The matrices, by their paths within a layer that calls this `self_attn`.
+    pub fn weights_mut(&mut self) -> Vec<(String, &mut Weight)> {
+        vec![
+            ("self_attn.q_proj.weight".to_owned(), &mut self.q_proj.weight),
+            ("self_attn.k_proj.weight".to_owned(), &mut self.k_proj.weight),
+            ("self_attn.v_proj.weight".to_owned(), &mut self.v_proj.weight),
+            ("self_attn.o_proj.weight".to_owned(), &mut self.o_proj.weight),
+        ]
     }
 }

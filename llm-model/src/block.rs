@@ -3,7 +3,7 @@
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Device, Tensor};
 
-use crate::{Attention, FeedForward, LayerCache, LayerConfig, RmsNorm, Weight};
+use crate::{Attention, LayerCache, LayerConfig, Mlp, Norm, RopeConfig, Rotation, Weight};
 
 /// What all layers of one forward pass share.
 #[derive(Debug, Clone)]
@@ -14,6 +14,26 @@ pub struct Step {
     pub cos: Tensor<3>,
     /// Sines of the rotary embedding, `[batch, seq, half]`.
     pub sin: Tensor<3>,
+    /// Cosines and sines of the layers with [`Rotation::Local`].
+    pub local: Option<(Tensor<3>, Tensor<3>)>,
+}
+
+impl Step {
+    /// The next `seq` positions of sequences that stand at `starts`; `lengths` as in [`crate::Transformer::forward_step`].
+    pub fn new(rope: &RopeConfig, local: Option<&RopeConfig>, starts: Vec<usize>, lengths: &[usize], seq: usize, device: &Device) -> Self {
+        let (cos, sin) = rope.rotations(&starts, lengths, seq, device);
+        let local = local.map(|rope| rope.rotations(&starts, lengths, seq, device));
+        Self { starts, cos, sin, local }
+    }
+
+    /// Cosines and sines for a layer, `[batch, seq, half]` each.
+    pub fn angles(&self, rotation: Rotation) -> Option<(&Tensor<3>, &Tensor<3>)> {
+        match rotation {
+            Rotation::Global => Some((&self.cos, &self.sin)),
+            Rotation::Local => self.local.as_ref().map(|(cos, sin)| (cos, sin)),
+            Rotation::None => None,
+        }
+    }
 }
 
 /// Matrices of a layer whose inputs all come from one place, so that a factor for each input can move from there into them.
@@ -39,11 +59,12 @@ pub trait DecoderLayer: Module + ModuleDisplay + std::fmt::Debug + Send + Sync +
     fn forward(&self, x: Tensor<3>, step: &Step, cache: Option<&mut LayerCache>) -> Tensor<3>;
 
     /// The matrices that can be quantized, by the path of their parameters within the layer; a layer that names none stays in floats.
-    fn weights_mut(&mut self) -> Vec<(&'static str, &mut Weight)> {
+    fn weights_mut(&mut self) -> Vec<(String, &mut Weight)> {
         Vec::new()
     }
 
-    /// Where factors can be moved between weights, by the paths of [`DecoderLayer::weights_mut`]; none where nothing is known.
+    /// Where factors can be moved between weights, by the paths of [`DecoderLayer::weights_mut`]; none where nothing is known, and
+    /// one whose parts a layer lacks is passed over.
     fn foldings() -> &'static [Folding] {
         &[]
     }
@@ -53,54 +74,59 @@ pub trait DecoderLayer: Module + ModuleDisplay + std::fmt::Debug + Send + Sync +
 #[derive(Module, Debug)]
 pub struct TransformerBlock {
     /// Norm before attention.
-    pub input_layernorm: RmsNorm,
+    pub input_layernorm: Norm,
     /// Attention.
     pub self_attn: Attention,
     /// Norm before the feed-forward layer.
-    pub post_attention_layernorm: RmsNorm,
+    pub post_attention_layernorm: Norm,
     /// Feed-forward layer.
-    pub mlp: FeedForward,
+    pub mlp: Mlp,
+    /// Factor on what is added to x (Granite).
+    residual_multiplier: Option<f64>,
 }
 
 impl DecoderLayer for TransformerBlock {
     fn init(config: &LayerConfig, device: &Device) -> Self {
-        let norm = || RmsNorm::new(config.model.hidden_size, config.model.rms_norm_eps, device);
         Self {
-            input_layernorm: norm(),
+            input_layernorm: Norm::new(&config.model, device),
             self_attn: Attention::new(config, device),
-            post_attention_layernorm: norm(),
-            mlp: FeedForward::new(config, device),
+            post_attention_layernorm: Norm::new(&config.model, device),
+            mlp: Mlp::new(config, device),
+            residual_multiplier: config.model.residual_multiplier,
         }
     }
 
     fn forward(&self, x: Tensor<3>, step: &Step, cache: Option<&mut LayerCache>) -> Tensor<3> {
+        if let Some(factor) = self.residual_multiplier {
+            let x = x.clone() + self.self_attn.forward(self.input_layernorm.before(x), step, cache) * factor;
+            return x.clone() + self.mlp.forward(self.post_attention_layernorm.before(x)) * factor;
+        }
         let x = self.self_attn.forward_onto(x.clone(), self.input_layernorm.before(x), step, cache);
         self.mlp.forward_onto(x.clone(), self.post_attention_layernorm.before(x))
     }
 
-    fn weights_mut(&mut self) -> Vec<(&'static str, &mut Weight)> {
-        let (attention, mlp) = (&mut self.self_attn, &mut self.mlp);
-        vec![
-            ("self_attn.q_proj.weight", &mut attention.q_proj.weight),
-            ("self_attn.k_proj.weight", &mut attention.k_proj.weight),
-            ("self_attn.v_proj.weight", &mut attention.v_proj.weight),
-            ("self_attn.o_proj.weight", &mut attention.o_proj.weight),
-            ("mlp.gate_proj.weight", &mut mlp.gate_proj.weight),
-            ("mlp.up_proj.weight", &mut mlp.up_proj.weight),
-            ("mlp.down_proj.weight", &mut mlp.down_proj.weight),
-        ]
+    fn weights_mut(&mut self) -> Vec<(String, &mut Weight)> {
+        self.self_attn.weights_mut().into_iter().chain(self.mlp.weights_mut()).collect()
     }
 
     fn foldings() -> &'static [Folding] {
         &[
-            Folding {
-                producer: "input_layernorm.weight",
-                consumers: &["self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight"],
-            },
-            // Only where each head has values of its own: the shapes tell.
-            Folding { producer: "self_attn.v_proj.weight", consumers: &["self_attn.o_proj.weight"] },
-            Folding { producer: "post_attention_layernorm.weight", consumers: &["mlp.gate_proj.weight", "mlp.up_proj.weight"] },
-            Folding { producer: "mlp.up_proj.weight", consumers: &["mlp.down_proj.weight"] },
+            Folding { producer: "input_layernorm.weight", consumers: QKV },
+            VALUES,
+            Folding { producer: "post_attention_layernorm.weight", consumers: GATED },
+            Folding { producer: "post_attention_layernorm.weight", consumers: PLAIN },
+            UP,
         ]
     }
 }
+
+/// What reads the input of attention.
+pub(crate) const QKV: &[&str] = &["self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight"];
+/// What reads the input of a gated feed-forward layer.
+pub(crate) const GATED: &[&str] = &["mlp.gate_proj.weight", "mlp.up_proj.weight"];
+/// What reads the input of a plain feed-forward layer.
+pub(crate) const PLAIN: &[&str] = &["mlp.c_fc.weight"];
+/// From values to attention's output; only where each head has values of its own: the shapes tell.
+pub(crate) const VALUES: Folding = Folding { producer: "self_attn.v_proj.weight", consumers: &["self_attn.o_proj.weight"] };
+/// Through a gated feed-forward layer.
+pub(crate) const UP: Folding = Folding { producer: "mlp.up_proj.weight", consumers: &["mlp.down_proj.weight"] };

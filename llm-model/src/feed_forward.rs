@@ -1,9 +1,9 @@
-//! The gated feed-forward layer.
+//! Feed-forward layers.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use crate::{Activation, LayerConfig, Linear, LinearInput};
+use crate::{Activation, Experts, LayerConfig, Linear, LinearInput, MlpType, Weight, ops};
 
 /// y = down(act(gate(x)) · up(x)) (Shazeer, GLU Variants Improve Transformer).
 #[derive(Module, Debug)]
@@ -21,8 +21,13 @@ pub struct FeedForward {
 impl FeedForward {
     /// The feed-forward layer that `config` describes.
     pub fn new(config: &LayerConfig, device: &Device) -> Self {
+        Self::of_width(config, config.model.intermediate_size, device)
+    }
+
+    /// The same with another width inside.
+    pub fn of_width(config: &LayerConfig, inner: usize, device: &Device) -> Self {
         let model = &config.model;
-        let (hidden, inner, bias) = (model.hidden_size, model.intermediate_size, model.mlp_bias);
+        let (hidden, bias) = (model.hidden_size, model.mlp_bias);
         Self {
             gate_proj: Linear::new(hidden, inner, bias, config.std(), device),
             up_proj: Linear::new(hidden, inner, bias, config.std(), device),
@@ -48,5 +53,100 @@ impl FeedForward {
     /// `[batch, seq, hidden]` → `[batch, seq, intermediate]`.
     fn inner(&self, x: LinearInput) -> Tensor<3> {
         Linear::forward_gated(&self.gate_proj, &self.up_proj, self.activation, x)
+    }
+
+    /// The matrices, by their paths within a layer that has this at `path`.
+    pub fn weights_mut(&mut self, path: &str) -> Vec<(String, &mut Weight)> {
+        vec![
+            (format!("{path}.gate_proj.weight"), &mut self.gate_proj.weight),
+            (format!("{path}.up_proj.weight"), &mut self.up_proj.weight),
+            (format!("{path}.down_proj.weight"), &mut self.down_proj.weight),
+        ]
+    }
+}
+
+/// y = c_proj(act(c_fc(x))) (GPT-2).
+#[derive(Module, Debug)]
+pub struct PlainFeedForward {
+    /// hidden → intermediate.
+    pub c_fc: Linear,
+    /// intermediate → hidden.
+    pub c_proj: Linear,
+    #[module(skip)]
+    activation: Activation,
+}
+
+impl PlainFeedForward {
+    /// The feed-forward layer that `config` describes.
+    pub fn new(config: &LayerConfig, device: &Device) -> Self {
+        let model = &config.model;
+        let (hidden, inner, bias) = (model.hidden_size, model.intermediate_size, model.mlp_bias);
+        Self {
+            c_fc: Linear::new(hidden, inner, bias, config.std(), device),
+            c_proj: Linear::new(inner, hidden, bias, config.residual_std(), device),
+            activation: model.hidden_act,
+        }
+    }
+
+    /// `[batch, seq, hidden]` → `[batch, seq, intermediate]`.
+    fn inner(&self, x: LinearInput) -> Tensor<3> {
+        ops::activation(self.c_fc.forward(x.tensor()), self.activation)
+    }
+}
+
+/// The feed-forward layer that a model has.
+#[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a layer has one, beside which its size is nothing")]
+pub enum Mlp {
+    /// Two maps in, one of which opens and closes the other.
+    Gated(FeedForward),
+    /// One map in.
+    Plain(PlainFeedForward),
+    /// Several, of which a token passes a few.
+    Experts(Experts),
+}
+
+impl Mlp {
+    /// The feed-forward layer that `config` describes.
+    pub fn new(config: &LayerConfig, device: &Device) -> Self {
+        let dense = config.model.experts.as_ref().is_some_and(|experts| experts.dense_layers.contains(&config.index));
+        match config.model.mlp {
+            MlpType::Experts if !dense => Self::Experts(Experts::new(config, device)),
+            MlpType::Gated | MlpType::Experts => Self::Gated(FeedForward::new(config, device)),
+            MlpType::Plain => Self::Plain(PlainFeedForward::new(config, device)),
+        }
+    }
+
+    /// # Shapes
+    /// - `x`: `[batch, seq, hidden]`; the same out.
+    pub fn forward(&self, x: impl Into<LinearInput>) -> Tensor<3> {
+        match self {
+            Self::Gated(mlp) => mlp.forward(x),
+            Self::Plain(mlp) => mlp.c_proj.forward(mlp.inner(x.into())),
+            Self::Experts(mlp) => mlp.forward(x),
+        }
+    }
+
+    /// residual + y.
+    ///
+    /// # Shapes
+    /// - `residual` and `x`: `[batch, seq, hidden]`; the same out.
+    pub fn forward_onto(&self, residual: Tensor<3>, x: impl Into<LinearInput>) -> Tensor<3> {
+        match self {
+            Self::Gated(mlp) => mlp.forward_onto(residual, x),
+            Self::Plain(mlp) => mlp.c_proj.forward_onto(residual, mlp.inner(x.into())),
+            Self::Experts(mlp) => residual + mlp.forward(x),
+        }
+    }
+
+    /// The matrices, by their paths within a layer that calls this `mlp`.
+    pub fn weights_mut(&mut self) -> Vec<(String, &mut Weight)> {
+        match self {
+            Self::Gated(mlp) => mlp.weights_mut("mlp"),
+            Self::Experts(mlp) => mlp.weights_mut(),
+            Self::Plain(mlp) => {
+                vec![("mlp.c_fc.weight".to_owned(), &mut mlp.c_fc.weight), ("mlp.c_proj.weight".to_owned(), &mut mlp.c_proj.weight)]
+            }
+        }
     }
 }

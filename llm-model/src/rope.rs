@@ -62,6 +62,17 @@ pub enum RopeScaling {
         /// Whether the ramp's ends are rounded to whole dimensions.
         truncate: bool,
     },
+    /// A divisor for each frequency, others beyond the trained length, and an attention factor (Ding et al., LongRoPE).
+    LongRope {
+        /// Divisors for sequences within the trained length, `[dim / 2]`.
+        short_factor: Vec<f64>,
+        /// Divisors for longer ones, `[dim / 2]`.
+        long_factor: Vec<f64>,
+        /// The trained length.
+        original_max_position_embeddings: usize,
+        /// Factor on cosine and sine.
+        attention_factor: f64,
+    },
 }
 
 impl RopeConfig {
@@ -76,18 +87,27 @@ impl RopeConfig {
             _ => self.theta,
         };
         let base = |i: usize| 1.0 / (theta as f32).powf((2 * i) as f32 / self.dim as f32);
-        (0..self.dim / 2).map(|i| self.stretched(base(i), i)).collect()
+        (0..self.dim / 2).map(|i| self.stretched(base(i), i, length)).collect()
     }
 
-    /// Factor on cosine and sine (`attention_factor` of YaRN, else 1).
+    /// Whether keys of earlier positions stay as they are when a sequence grows from `before` to `length` positions.
+    pub fn keeps_keys(&self, before: usize, length: usize) -> bool {
+        match self.scaling {
+            RopeScaling::Dynamic { original_max_position_embeddings, .. } => length <= original_max_position_embeddings,
+            RopeScaling::LongRope { original_max_position_embeddings: original, .. } => (before > original) == (length > original),
+            _ => true,
+        }
+    }
+
+    /// Factor on cosine and sine (`attention_factor` of YaRN and LongRoPE, else 1).
     pub fn attention_factor(&self) -> f32 {
         match self.scaling {
-            RopeScaling::Yarn { attention_factor, .. } => attention_factor as f32,
+            RopeScaling::Yarn { attention_factor, .. } | RopeScaling::LongRope { attention_factor, .. } => attention_factor as f32,
             _ => 1.0,
         }
     }
 
-    fn stretched(&self, frequency: f32, pair: usize) -> f32 {
+    fn stretched(&self, frequency: f32, pair: usize, length: usize) -> f32 {
         match self.scaling {
             RopeScaling::Default | RopeScaling::Dynamic { .. } => frequency,
             RopeScaling::Linear { factor } => frequency / factor as f32,
@@ -102,6 +122,10 @@ impl RopeConfig {
                     let smooth = (original / wavelength - low_freq_factor) / (high_freq_factor - low_freq_factor);
                     ((1.0 - smooth) * f64::from(frequency) / factor + smooth * f64::from(frequency)) as f32
                 }
+            }
+            RopeScaling::LongRope { ref short_factor, ref long_factor, original_max_position_embeddings, .. } => {
+                let factors = if length > original_max_position_embeddings { long_factor } else { short_factor };
+                frequency / factors[pair] as f32
             }
             RopeScaling::Yarn { factor, .. } => {
                 let keep = self.yarn_keep(pair);
@@ -132,7 +156,7 @@ impl RopeConfig {
 
     /// Cosine and sine of rows that stand at `starts[b] .. starts[b] + seq`, `[batch, seq, dim / 2]` each.
     ///
-    /// `lengths[b]` is the length that row `b` will have once its prompt is in; only dynamic scaling reads it.
+    /// `lengths[b]` is the length that row `b` will have once its prompt is in; only dynamic scaling and LongRoPE read it.
     pub fn rotations(&self, starts: &[usize], lengths: &[usize], seq: usize, device: &Device) -> (Tensor<3>, Tensor<3>) {
         let half = self.dim / 2;
         let count = starts.len() * seq * half;

@@ -3,9 +3,9 @@
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 
-use crate::{DecoderLayer, Embedding, KvCache, Linear, ModelConfig, RmsNorm, RopeConfig, Step, TransformerBlock, Weight};
+use crate::{DecoderLayer, Embedding, KvCache, Linear, ModelConfig, Norm, RopeConfig, Step, TransformerBlock, Weight, ops};
 
-/// Standard deviation of fresh embedding and head weights (`initializer_range`).
+/// Standard deviation of fresh head weights (`initializer_range`).
 const STD: f64 = 0.02;
 
 /// The positions whose logits are wanted; the head is computed for no others.
@@ -25,11 +25,17 @@ pub struct Transformer<L: Module = TransformerBlock> {
     /// The stack.
     pub layers: Vec<L>,
     /// Norm before the head.
-    pub norm: RmsNorm,
+    pub norm: Norm,
     /// Head, absent where the embedding serves (`tie_word_embeddings`).
     pub lm_head: Option<Linear>,
     #[module(skip)]
     rope: RopeConfig,
+    #[module(skip)]
+    local_rope: Option<RopeConfig>,
+    #[module(skip)]
+    logits_multiplier: Option<f64>,
+    #[module(skip)]
+    logits_softcap: Option<f64>,
 }
 
 impl<L: DecoderLayer> Transformer<L> {
@@ -37,11 +43,14 @@ impl<L: DecoderLayer> Transformer<L> {
     pub fn new(config: &ModelConfig, device: &Device) -> Self {
         let (hidden, vocab) = (config.hidden_size, config.vocab_size);
         Self {
-            embed_tokens: Embedding::new(vocab, hidden, STD, device),
+            embed_tokens: Embedding::new(config, device),
             layers: (0..config.num_hidden_layers).map(|index| L::init(&config.layer(index), device)).collect(),
-            norm: RmsNorm::new(hidden, config.rms_norm_eps, device),
-            lm_head: (!config.tie_word_embeddings).then(|| Linear::new(hidden, vocab, false, STD, device)),
+            norm: Norm::new(config, device),
+            lm_head: (!config.tie_word_embeddings).then(|| Linear::new(hidden, vocab, config.head_bias, STD, device)),
             rope: config.rope.clone(),
+            local_rope: config.local_rope.clone(),
+            logits_multiplier: config.logits_multiplier,
+            logits_softcap: config.logits_softcap,
         }
     }
 
@@ -102,9 +111,8 @@ impl<L: DecoderLayer> Transformer<L> {
         if let Some(cache) = cache.as_deref_mut() {
             cache.reserve(starts.iter().max().map_or(0, |start| start + seq));
         }
-        let (cos, sin) = self.rope.rotations(&starts, lengths, seq, &tokens.device());
-        let step = Step { starts, cos, sin };
-        let mut x = self.embed_tokens.forward(tokens); // [b, s, hidden]
+        let step = Step::new(&self.rope, self.local_rope.as_ref(), starts, lengths, seq, &tokens.device());
+        let mut x = self.embed_tokens.forward(tokens, &step.starts); // [b, s, hidden]
         for (index, layer) in self.layers.iter().enumerate() {
             x = layer.forward(x, &step, cache.as_deref_mut().map(|cache| cache.layer(index)));
         }
@@ -131,13 +139,20 @@ impl<L: DecoderLayer> Transformer<L> {
     pub fn head(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, positions, hidden] = x.dims();
         let x = self.norm.forward(x);
-        match &self.lm_head {
+        let mut logits = match &self.lm_head {
             Some(head) => head.forward(x),
             None => {
                 let logits = self.embed_tokens.weight.project(x.reshape([batch * positions, hidden]));
                 let vocab = logits.dims()[1];
                 logits.reshape([batch, positions, vocab])
             }
+        };
+        if let Some(multiplier) = self.logits_multiplier {
+            logits = logits * multiplier;
+        }
+        match self.logits_softcap {
+            Some(cap) => ops::softcap(logits, cap),
+            None => logits,
         }
     }
 }

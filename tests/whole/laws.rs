@@ -15,10 +15,10 @@ use crate::support::{cpu, fixture, greedy, load};
 
 const TOLERANCE: f32 = 1e-4;
 
-/// One model with grouped heads, one with a window, one with head norms.
+/// One model with grouped heads, one with a window, one with head norms; then one of each other kind of layer.
 fn models() -> &'static [Model] {
     static MODELS: OnceLock<Vec<Model>> = OnceLock::new();
-    MODELS.get_or_init(|| ["llama", "mistral-window", "qwen3"].map(|name| load(&fixture(name), &cpu())).into())
+    MODELS.get_or_init(|| ["llama", "mistral-window", "qwen3", "gemma3", "gpt2", "cohere"].map(|name| load(&fixture(name), &cpu())).into())
 }
 
 fn tensor(model: &Model, rows: &[Vec<u32>]) -> Tensor<2, Int> {
@@ -60,7 +60,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn decoding_with_a_cache_equals_the_full_forward(ids in prompt(2..40), which in 0usize..3) {
+    fn decoding_with_a_cache_equals_the_full_forward(ids in prompt(2..40), which in 0usize..6) {
         let model = &models()[which];
         let want = full(model, &ids);
         let mut cache = cache(model, 1);
@@ -71,7 +71,7 @@ proptest! {
     }
 
     #[test]
-    fn a_prompt_in_any_chunks_equals_the_prompt_at_once(ids in prompt(2..90), cuts in proptest::collection::vec(1usize..20, 1..9), which in 0usize..3) {
+    fn a_prompt_in_any_chunks_equals_the_prompt_at_once(ids in prompt(2..90), cuts in proptest::collection::vec(1usize..20, 1..9), which in 0usize..6) {
         let model = &models()[which];
         let want = full(model, &ids).pop().expect("last");
         let (mut cache, mut rest, mut cuts, mut got) = (cache(model, 1), &ids[..], cuts.iter().cycle(), Vec::new());
@@ -84,7 +84,7 @@ proptest! {
     }
 
     #[test]
-    fn a_batch_equals_its_sequences_alone(rows in proptest::collection::vec(prompt(12..13), 1..5), which in 0usize..3) {
+    fn a_batch_equals_its_sequences_alone(rows in proptest::collection::vec(prompt(12..13), 1..5), which in 0usize..6) {
         let model = &models()[which];
         // Rows of different lengths: row i has seen i positions before.
         let mut together = cache(model, rows.len());
@@ -100,7 +100,7 @@ proptest! {
     }
 
     #[test]
-    fn a_truncated_or_forked_cache_goes_on_as_if_nothing_else_had_been(ids in prompt(3..30), other in prompt(1..9), which in 0usize..3) {
+    fn a_truncated_or_forked_cache_goes_on_as_if_nothing_else_had_been(ids in prompt(3..30), other in prompt(1..9), which in 0usize..6) {
         let model = &models()[which];
         let want = full(model, &ids).pop().expect("last");
         let mut cache = cache(model, 1);
@@ -117,7 +117,7 @@ proptest! {
     fn a_session_saved_and_loaded_goes_on_as_if_uninterrupted(
         ids in prompt(2..60),
         more in prompt(1..20),
-        which in 0usize..3,
+        which in 0usize..6,
         kv in proptest::sample::select(vec![DType::F32, DType::F16, DType::I8]),
     ) {
         let model = &models()[which];
@@ -141,7 +141,7 @@ proptest! {
     }
 
     #[test]
-    fn keys_and_values_of_8_bits_are_close_to_exact_ones_and_go_on_from_any_cut(ids in prompt(3..60), other in prompt(1..9), which in 0usize..3) {
+    fn keys_and_values_of_8_bits_are_close_to_exact_ones_and_go_on_from_any_cut(ids in prompt(3..60), other in prompt(1..9), which in 0usize..6) {
         let model = &models()[which];
         let want = full(model, &ids).pop().expect("last");
         let mut cache = cache_of(model, 1, DType::I8);

@@ -2,6 +2,7 @@
 
 mod conversations;
 mod devices;
+mod families;
 mod gradients;
 mod house;
 mod invariance;

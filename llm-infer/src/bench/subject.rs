@@ -4,7 +4,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor, TensorData};
 use half::f16;
 use llm_model::quant::QuantShape;
-use llm_model::{CausalLm, ModelConfig, QuantWeight, Weight};
+use llm_model::{CausalLm, DecoderLayer, LayerVisitor, ModelConfig, QuantWeight, Weight, visit_layer};
 
 use crate::checkpoint::WeightDtype;
 use crate::checkpoint::resident::Resident;
@@ -64,23 +64,14 @@ impl Subject {
         }
         let resident = Resident::new(&device.device);
         let mut cast = Cast { dtype, packed: false, resident, parameters: 0, bytes: 0 };
-        let mut transformer = config.init(&device.device);
-        for (path, weight) in transformer.weights_mut() {
-            let Some(scheme) = scheme else { break };
-            let [rows, width] = weight.shape();
-            let shape = QuantShape { format: scheme.format_of(&path), rows, width };
-            *weight = random_weight(shape, &device, &mut cast.resident);
-            cast.parameters += (rows * width) as u64;
-            cast.bytes += weight.bytes() as u64;
-        }
-        let transformer = transformer.map(&mut cast);
+        let network = visit_layer(config, Random { config, device: &device, scheme, cast: &mut cast });
         let Cast { parameters, bytes, .. } = cast;
         Ok(Self {
             name: name.to_owned(),
             config: config.clone(),
             embedding_bytes: embedding_bytes(config, dtype, scheme),
             device,
-            network: Network::Random(Box::new(transformer)),
+            network: Network::Random(network),
             format: scheme.map_or(type_name, |scheme| scheme.to_string()),
             parameters,
             bytes,
@@ -125,6 +116,32 @@ impl Subject {
         let rows = self.config.vocab_size.max(1) as u64;
         let skipped = if self.config.tie_word_embeddings { 0 } else { self.embedding_bytes / rows * (rows - 1) };
         self.bytes.saturating_sub(skipped)
+    }
+}
+
+/// Makes a network of whatever layers the shape has.
+struct Random<'a> {
+    config: &'a ModelConfig,
+    device: &'a DeviceInfo,
+    scheme: Option<Scheme>,
+    cast: &'a mut Cast,
+}
+
+impl LayerVisitor for Random<'_> {
+    type Output = Box<dyn CausalLm>;
+
+    fn visit<L: DecoderLayer>(self) -> Box<dyn CausalLm> {
+        let Self { config, device, scheme, cast } = self;
+        let mut transformer = config.init_with::<L>(&device.device);
+        for (path, weight) in transformer.weights_mut() {
+            let Some(scheme) = scheme else { break };
+            let [rows, width] = weight.shape();
+            let shape = QuantShape { format: scheme.format_of(&path), rows, width };
+            *weight = random_weight(shape, device, &mut cast.resident);
+            cast.parameters += (rows * width) as u64;
+            cast.bytes += weight.bytes() as u64;
+        }
+        Box::new(transformer.map(cast))
     }
 }
 

@@ -4,6 +4,7 @@
 //! bear out. [`Checkpoint::load`] streams the tensors into a [`Transformer`], one by one. [`save`] writes the same format.
 
 mod convert;
+mod derived;
 mod folder;
 mod generation_config;
 pub(crate) mod json;
@@ -32,7 +33,7 @@ use std::sync::atomic::AtomicBool;
 use burn::module::Module;
 use burn::tensor::{Device, TensorData};
 use llm_model::quant::QuantFormat;
-use llm_model::{DecoderLayer, ModelConfig, Transformer, TransformerBlock, arch, quant};
+use llm_model::{DecoderLayer, LayerVisitor, ModelConfig, Transformer, arch, quant, visit_layer};
 use serde_json::Value;
 
 use self::load::Origin;
@@ -83,7 +84,7 @@ impl Checkpoint {
         let checkpoint = Self {
             path: path.to_owned(),
             generation_config: GenerationConfig::from_json(&generation_path, generation_config.as_ref(), &config)?,
-            source: files.open_weights()?,
+            source: as_parameters(files.open_weights()?, &config_path, &config)?,
             folder: Some(files.folder),
             config_path,
             config,
@@ -106,7 +107,11 @@ impl Checkpoint {
             path: path.to_owned(),
             folder: None,
             generation_config: GenerationConfig::from_json(&generation_path, generation_config.as_ref(), &config)?,
-            source: quantized::joined(Safetensors::from_bytes(path.join("model.safetensors"), safetensors)?)?,
+            source: as_parameters(
+                quantized::joined(Safetensors::from_bytes(path.join("model.safetensors"), safetensors)?)?,
+                &config_path,
+                &config,
+            )?,
             config_path,
             config,
         };
@@ -134,7 +139,7 @@ impl Checkpoint {
         &self.generation_config
     }
 
-    /// All tensors of the weight files.
+    /// All tensors, one for each parameter: where a family stores others (`llm_model::arch::layout`), these are made of them.
     pub fn tensors(&self) -> &[TensorInfo] {
         self.source.tensors()
     }
@@ -235,7 +240,7 @@ impl Checkpoint {
     ///
     /// A configuration that is not understood, tensors that are missing or misshapen, and ends of answers that are no tokens.
     pub fn check_shapes(&self) -> Result<()> {
-        self.check_shapes_of::<TransformerBlock>()
+        visit_layer(&self.model_config()?, CheckShapes(self))
     }
 
     /// As [`Checkpoint::check_shapes`] of a model whose layers are `L`.
@@ -283,15 +288,45 @@ impl Checkpoint {
     }
 }
 
+/// Checks the shapes for whatever layers the model has.
+struct CheckShapes<'a>(&'a Checkpoint);
+
+impl LayerVisitor for CheckShapes<'_> {
+    type Output = Result<()>;
+
+    fn visit<L: DecoderLayer>(self) -> Result<()> {
+        self.0.check_shapes_of::<L>()
+    }
+}
+
+/// `source` as the parameters of the model that `config` describes. What `llm quantize` wrote holds these already, whatever the family,
+/// and a configuration that is not understood is refused by whoever asks for it.
+fn as_parameters(source: Box<dyn WeightSource>, config_path: &Path, config: &Value) -> Result<Box<dyn WeightSource>> {
+    let quantized = source.tensors().iter().any(|info| info.format.is_some());
+    let layout = model_config(config_path, config).ok().filter(|_| !quantized).and_then(|config| arch::layout(&config));
+    Ok(match layout {
+        Some(layout) => Box::new(derived::Derived::new(source, &layout)?),
+        None => source,
+    })
+}
+
 /// Writes `model` as `model.safetensors` and `config` as `config.json` into `folder`, which transformers can load too.
+///
+/// A family that stores other tensors than its parameters (`llm_model::arch::layout`) is refused: transformers would not know them.
 ///
 /// # Errors
 ///
-/// A `config` that does not describe the model's architecture, files that exist already (unless `overwrite`), a value that the
+/// Such a family, a `config` that does not describe the model's architecture, files that exist already (unless `overwrite`), a value that the
 /// dtype cannot hold, a disk that is full or read-only, and [`Error::Cancelled`]; the old files then stay as they are.
 pub fn save<L: DecoderLayer>(model: &Transformer<L>, config: &Value, folder: impl AsRef<Path>, options: &SaveOptions) -> Result<()> {
     let folder = folder.as_ref();
-    model_config(&folder.join("config.json"), config)?;
+    let config_path = folder.join("config.json");
+    let family = model_config(&config_path, config)?;
+    if arch::layout(&family).is_some() {
+        let expected = "a family whose parameters are stored one by one";
+        return Err(Error::invalid(&config_path, "model_type", format!("`{}`", family.model_type), expected)
+            .with_hint("such a model can be quantized, but not saved after a change"));
+    }
     save::save_module(model, &arch::tensor_name, config, folder, options)
 }
 

@@ -130,6 +130,11 @@ struct Pass {
 
 fn evaluate_in(pass: Pass, model: &Model, reference: Option<&Model>, tokens: &[u32], options: &EvalOptions) -> Result<Evaluation> {
     options.check()?;
+    if let Some(rows) = [Some(model), reference].into_iter().flatten().filter_map(|model| model.config().learned_positions).min()
+        && options.context > rows
+    {
+        return Err(Error::request("--context", options.context, format!("at most the {rows} positions that the model has")));
+    }
     let outline = Outline::of(model);
     outline.require_scorable(tokens)?;
     if let Some(reference) = reference {

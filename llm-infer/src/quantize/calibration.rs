@@ -134,9 +134,8 @@ impl Stream {
         for sequence in sequences {
             let ids: Vec<i32> = sequence.iter().map(|id| *id as i32).collect();
             let length = ids.len();
-            inputs.push(embedding.forward(Tensor::<2, Int>::from_data(TensorData::new(ids, [1, length]), device)));
-            let (cos, sin) = config.rope.rotations(&[0], &[length], length, device);
-            steps.push(Step { starts: vec![0], cos, sin });
+            inputs.push(embedding.forward(Tensor::<2, Int>::from_data(TensorData::new(ids, [1, length]), device), &[0]));
+            steps.push(Step::new(&config.rope, config.local_rope.as_ref(), vec![0], &[length], length, device));
         }
         Self { inputs, steps }
     }
@@ -153,16 +152,19 @@ impl Stream {
         }
     }
 
-    /// What each of `weights` is multiplied with when the sequences go through `layer`; they stay where they are.
-    pub fn observe<L: DecoderLayer>(&self, layer: &mut L) -> Result<HashMap<&'static str, Moments>> {
-        let mut sums: Vec<(&'static str, Shared)> = Vec::new();
+    /// What each of `weights` is multiplied with when the sequences go through `layer`; they stay where they are. Nothing is known of
+    /// experts that no token passes.
+    pub fn observe<L: DecoderLayer>(&self, layer: &mut L) -> Result<HashMap<String, Moments>> {
+        let mut sums: Vec<(String, Shared)> = Vec::new();
         for (path, weight) in layer.weights_mut() {
             sums.push((path, watch(weight)));
         }
         for (x, step) in self.inputs.iter().zip(&self.steps) {
             drop(layer.forward(x.clone(), step, None));
         }
-        sums.into_iter().map(|(path, sums)| Ok((path, moments(&sums, path)?))).collect()
+        let is_idle = |path: &str, sums: &Shared| path.contains(".experts.") && sums.lock().is_ok_and(|sums| sums.is_none());
+        let seen = sums.into_iter().filter(|(path, sums)| !is_idle(path, sums));
+        seen.map(|(path, sums)| moments(&sums, &path).map(|moments| (path, moments))).collect()
     }
 }
 

@@ -8,14 +8,16 @@ use std::time::Instant;
 
 use burn::tensor::{DType, Device, TensorData};
 use llm_model::quant::{QuantFormat, QuantMatrix};
-use llm_model::{DecoderLayer, TransformerBlock, arch};
+use llm_model::{DecoderLayer, LayerVisitor, arch, visit_layer};
 
 use super::calibration::Calibration;
 use super::moments::Moments;
 use super::pack::widened;
 use super::report::{MatrixReport, QuantizeReport, bits};
 use super::{Method, Scheme, companions, layers, rtn, sensitivity};
+use crate::chat::ChatTemplate;
 use crate::checkpoint::{Checkpoint, Form, NewFolder, Planned, Progress, QuantizedFile, WeightSource, require_uncancelled};
+use crate::tokenizer::Tokenizer;
 use crate::{Error, Result};
 
 /// How to quantize.
@@ -47,7 +49,9 @@ pub struct QuantizeOptions<'a> {
 /// being written or is part of the model, a calibration that is missing or unusable, a budget that is too small, a disk that is
 /// full, and [`Error::Cancelled`].
 pub fn quantize(input: &str, output: &Path, options: &QuantizeOptions) -> Result<QuantizeReport> {
-    quantize_with::<TransformerBlock>(input, output, options)
+    let opened = crate::open(input)?;
+    let config = opened.0.model_config()?;
+    visit_layer(&config, Quantize { input, opened, output, options })
 }
 
 /// As [`quantize`] of a model whose layers are `L`.
@@ -55,8 +59,28 @@ pub fn quantize(input: &str, output: &Path, options: &QuantizeOptions) -> Result
 /// # Errors
 /// See [`quantize`].
 pub fn quantize_with<L: DecoderLayer>(input: &str, output: &Path, options: &QuantizeOptions) -> Result<QuantizeReport> {
+    Quantize { input, opened: crate::open(input)?, output, options }.visit::<L>()
+}
+
+/// A run whose layer type is to be chosen.
+struct Quantize<'a> {
+    input: &'a str,
+    opened: (Checkpoint, Tokenizer, Result<ChatTemplate>),
+    output: &'a Path,
+    options: &'a QuantizeOptions<'a>,
+}
+
+impl LayerVisitor for Quantize<'_> {
+    type Output = Result<QuantizeReport>;
+
+    fn visit<L: DecoderLayer>(self) -> Result<QuantizeReport> {
+        run::<L>(self)
+    }
+}
+
+fn run<L: DecoderLayer>(job: Quantize) -> Result<QuantizeReport> {
     let start = Instant::now();
-    let (checkpoint, tokenizer, template) = crate::open(input)?;
+    let Quantize { input, opened: (checkpoint, tokenizer, template), output, options } = job;
     if checkpoint.is_quantized() {
         return Err(Error::request("IN", format!("`{input}`, which is quantized already"), "a model in floats")
             .with_hint("quantize the model that it was made from"));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use llm_model::quant::{QuantFormat, QuantMatrix};
-use llm_model::{DecoderLayer, Embedding, Folding, ModelConfig, QuantWeight, RmsNorm, Weight, arch};
+use llm_model::{DecoderLayer, Embedding, Folding, ModelConfig, Norm, QuantWeight, Weight, arch};
 
 use super::calibration::{Stream, moments_of};
 use super::job::Job;
@@ -23,7 +23,11 @@ pub(super) fn quantize<L: DecoderLayer>(job: &mut Job, sequences: &[Vec<u32>], c
     let weights = job.weights(job.checkpoint.source(), EMBEDDING)?;
     let matrix = rtn::matrix(job.format(EMBEDDING), &weights, config.hidden_size, None);
     job.put(EMBEDDING, &weights, &matrix, None)?;
-    let embedding = Embedding { weight: Weight::Quantized(QuantWeight::new(&matrix, device)) };
+    let mut embedding = Embedding::new(config, device);
+    if embedding.positions.is_some() {
+        embedding = job.checkpoint.load_part(embedding, "embed_tokens.", job.checkpoint.source(), device)?;
+    }
+    embedding.weight = Weight::Quantized(QuantWeight::new(&matrix, device));
     let mut stream = Stream::new(sequences, &embedding, config, device);
     drop((weights, matrix, embedding));
     for index in 0..config.num_hidden_layers {
@@ -40,8 +44,7 @@ pub(super) fn quantize<L: DecoderLayer>(job: &mut Job, sequences: &[Vec<u32>], c
 
 /// The inputs of the head.
 pub(super) fn last_moments(checkpoint: &Checkpoint, stream: &Stream, config: &ModelConfig, device: &Device) -> Result<Moments> {
-    let norm = RmsNorm::new(config.hidden_size, config.rms_norm_eps, device);
-    let norm = checkpoint.load_part(norm, "norm.", checkpoint.source(), device)?;
+    let norm = checkpoint.load_part(Norm::new(config, device), "norm.", checkpoint.source(), device)?;
     let rows = |x: &Tensor<3>| {
         let [_, length, hidden] = x.dims();
         norm.forward(x.clone().reshape([length, hidden]))
@@ -72,10 +75,14 @@ fn layer<L: DecoderLayer>(job: &mut Job, stream: &mut Stream, index: usize, conf
         layer = build(job, &source)?;
     }
     for (path, weight) in layer.weights_mut() {
-        let (full, moments) = (format!("{prefix}{path}"), &moments[path]);
+        let (full, moments) = (format!("{prefix}{path}"), moments.get(&path));
         let weights = job.weights(&source, &full)?;
-        let matrix = rounded(job.options.method, job.format(&full), &weights, moments);
-        job.put(&full, &weights, &matrix, Some(moments))?;
+        let matrix = match moments {
+            Some(moments) => rounded(job.options.method, job.format(&full), &weights, moments),
+            // An expert that the text does not reach.
+            None => rtn::matrix(job.format(&full), &weights, weight.shape()[1], None),
+        };
+        job.put(&full, &weights, &matrix, moments)?;
         *weight = Weight::Quantized(QuantWeight::new(&matrix, device));
         source.tensors.remove(&arch::tensor_name(&full));
     }
@@ -88,9 +95,9 @@ fn layer<L: DecoderLayer>(job: &mut Job, stream: &mut Stream, index: usize, conf
 }
 
 /// Moves factors from the producer of `folding` into its consumers, where AWQ finds some that help.
-fn fold(job: &Job, prefix: &str, folding: &Folding, moments: &mut HashMap<&'static str, Moments>, source: &mut Changed) -> Result<()> {
+fn fold(job: &Job, prefix: &str, folding: &Folding, moments: &mut HashMap<String, Moments>, source: &mut Changed) -> Result<()> {
     let path = |within: &str| format!("{prefix}{within}");
-    let Some(of_first) = folding.consumers.first().and_then(|consumer| moments.get(consumer)) else { return Ok(()) };
+    let Some(of_first) = folding.consumers.first().and_then(|consumer| moments.get(*consumer)) else { return Ok(()) };
     let producer = arch::tensor_name(&path(folding.producer));
     let dims = source.tensors().iter().find(|info| info.name == producer).map(|info| info.shape.clone());
     if dims.is_none_or(|dims| dims[0] != of_first.width) || !folding.consumers.iter().all(|consumer| job.has(&path(consumer))) {
@@ -103,7 +110,7 @@ fn fold(job: &Job, prefix: &str, folding: &Folding, moments: &mut HashMap<&'stat
     let inverse: Vec<f32> = factors.iter().map(|factor| 1.0 / factor).collect();
     for (consumer, weights) in folding.consumers.iter().zip(&matrices) {
         source.change(&path(consumer), awq::scaled(weights, &factors));
-        if let Some(moments) = moments.get_mut(consumer) {
+        if let Some(moments) = moments.get_mut(*consumer) {
             *moments = moments.divided(&factors);
         }
     }

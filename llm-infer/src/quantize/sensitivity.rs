@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use llm_model::quant::{QuantFormat, QuantShape};
-use llm_model::{DecoderLayer, Embedding, Weight, arch};
+use llm_model::{DecoderLayer, Embedding, arch};
 
 use super::budget::{Choice, choose};
 use super::calibration::Stream;
@@ -94,8 +94,7 @@ fn by_outputs<L: DecoderLayer>(
     options: &QuantizeOptions,
 ) -> Result<Vec<[f64; 2]>> {
     let (config, device, source) = (checkpoint.model_config()?, &options.device, checkpoint.source());
-    let embedding = Embedding { weight: Weight::normal(config.vocab_size, config.hidden_size, 1.0, device) };
-    let embedding = checkpoint.load_part(embedding, "embed_tokens.", source, device)?;
+    let embedding = checkpoint.load_part(Embedding::new(&config, device), "embed_tokens.", source, device)?;
     let mut stream = Stream::new(sequences, &embedding, &config, device);
     drop(embedding);
     let mut found: HashMap<String, [f64; 2]> = HashMap::new();
@@ -103,10 +102,11 @@ fn by_outputs<L: DecoderLayer>(
     for index in 0..config.num_hidden_layers {
         let prefix = format!("layers.{index}.");
         let mut layer = checkpoint.load_part(L::init(&config.layer(index), device), &prefix, source, device)?;
-        for (path, moments) in stream.observe(&mut layer)? {
-            let path = format!("{prefix}{path}");
-            let losses = loss(checkpoint, &path, Some(&moments), options)?;
-            found.insert(path, losses);
+        let moments = stream.observe(&mut layer)?;
+        for (path, _) in layer.weights_mut() {
+            let (full, moments) = (format!("{prefix}{path}"), moments.get(&path));
+            let losses = loss(checkpoint, &full, moments, options)?;
+            found.insert(full, losses);
         }
         stream.advance(&layer);
     }

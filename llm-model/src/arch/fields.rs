@@ -2,24 +2,52 @@
 
 use serde_json::Value;
 
-use crate::{Activation, ConfigError, ModelConfig, RopeConfig, RopeScaling};
+use crate::{Activation, ConfigError, ExpertsConfig, LayerType, MlpType, ModelConfig, NormType, QkNorm};
 
 /// Larger sizes than any model has; refused before they are multiplied.
 const MAX_SIZE: u64 = 1 << 24;
 const MAX_LAYERS: u64 = 4096;
+const MAX_EXPERTS: usize = 4096;
 const MAX_POSITIONS: u64 = 1 << 32;
 
-/// What a family assumes where a key is not written.
-#[derive(Default)]
+/// What a family assumes where a key is not written, and its name for some.
 pub(super) struct Defaults {
     pub num_key_value_heads: Option<usize>,
     pub head_dim: Option<usize>,
+    /// Four times the hidden size stands in for an absent key.
+    pub intermediate_is_optional: bool,
+    pub eps: (&'static str, f64),
+    pub hidden_act: &'static str,
+    pub tie_word_embeddings: bool,
+    pub rope_theta: f64,
+    pub partial_rotary_factor: f64,
+    pub max_position_embeddings: usize,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self {
+            num_key_value_heads: None,
+            head_dim: None,
+            intermediate_is_optional: false,
+            eps: ("rms_norm_eps", 1e-6),
+            hidden_act: "silu",
+            tie_word_embeddings: false,
+            rope_theta: 10_000.0,
+            partial_rotary_factor: 1.0,
+            max_position_embeddings: 2048,
+        }
+    }
 }
 
 /// A JSON object whose values are read by key and type.
+#[derive(Clone)]
 pub(super) struct Fields<'a> {
-    prefix: String,
-    json: &'a Value,
+    pub(super) prefix: String,
+    pub(super) json: &'a Value,
+    /// Names that this reader knows, and what the family calls them.
+    aliases: &'static [(&'static str, &'static str)],
+    pub(super) without_ropes: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -27,27 +55,52 @@ impl<'a> Fields<'a> {
         if !json.is_object() {
             return Err(ConfigError::new("config.json", kind(json), "an object"));
         }
-        Ok(Self { prefix: String::new(), json })
+        Ok(Self { prefix: String::new(), json, aliases: &[], without_ropes: false })
+    }
+
+    /// The same under the names of a family: pairs of ours and theirs.
+    pub fn called(&self, aliases: &'static [(&'static str, &'static str)]) -> Self {
+        Self { aliases, ..self.clone() }
+    }
+
+    /// What the family calls `key`.
+    fn name<'k>(&self, key: &'k str) -> &'k str {
+        self.aliases.iter().find(|(ours, _)| *ours == key).map_or(key, |(_, theirs)| theirs)
     }
 
     /// Whether `key` stands there, be it as `null`.
     pub fn has(&self, key: &str) -> bool {
-        self.json.get(key).is_some()
+        self.json.get(self.name(key)).is_some()
     }
 
     /// The value of `key`; `null` counts as absent, as in transformers.
-    fn get(&self, key: &str) -> Option<&'a Value> {
-        self.json.get(key).filter(|value| !value.is_null())
+    pub fn get(&self, key: &str) -> Option<&'a Value> {
+        self.json.get(self.name(key)).filter(|value| !value.is_null())
     }
 
-    fn wrong(&self, key: &str, got: impl ToString, expected: impl ToString) -> ConfigError {
-        ConfigError::new(format!("{}{key}", self.prefix), got, expected)
+    pub fn wrong(&self, key: &str, got: impl ToString, expected: impl ToString) -> ConfigError {
+        ConfigError::new(format!("{}{}", self.prefix, self.name(key)), got, expected)
+    }
+
+    /// The same without rotary embeddings, for a family that reads them itself.
+    pub fn without_ropes(&self) -> Self {
+        Self { without_ropes: true, ..self.clone() }
+    }
+
+    /// Refuses a switch that changes what is computed and is not known here.
+    pub fn must_be(&self, key: &str, known: bool) -> Result<(), ConfigError> {
+        match self.bool_or(key, known)? {
+            value if value == known => Ok(()),
+            value => Err(self.wrong(key, value, known)),
+        }
     }
 
     pub fn object(&self, key: &str) -> Result<Option<Fields<'a>>, ConfigError> {
         match self.get(key) {
             None => Ok(None),
-            Some(json) if json.is_object() => Ok(Some(Fields { prefix: format!("{}{key}.", self.prefix), json })),
+            Some(json) if json.is_object() => {
+                Ok(Some(Fields { prefix: format!("{}{}.", self.prefix, self.name(key)), json, aliases: &[], without_ropes: false }))
+            }
             Some(other) => Err(self.wrong(key, kind(other), "an object")),
         }
     }
@@ -139,119 +192,78 @@ impl<'a> Fields<'a> {
             return Err(self.wrong("head_dim", head_dim, "an even number"));
         }
         let layers = self.layers()?;
-        let max_position_embeddings = self.positions("max_position_embeddings")?.unwrap_or(2048);
+        let max_position_embeddings = self.positions("max_position_embeddings")?.unwrap_or(absent.max_position_embeddings);
+        let intermediate_size = match self.whole("intermediate_size", MAX_SIZE)? {
+            None if absent.intermediate_is_optional => 4 * hidden_size,
+            None => self.size("intermediate_size")?,
+            Some(size) => size,
+        };
+        let rope = self.rope(head_dim, max_position_embeddings, &absent)?;
         Ok(ModelConfig {
             model_type: self.string("model_type")?.to_owned(),
             vocab_size: self.size("vocab_size")?,
             hidden_size,
-            intermediate_size: self.size("intermediate_size")?,
+            intermediate_size,
             num_hidden_layers: layers,
             num_attention_heads: heads,
             num_key_value_heads: kv_heads,
             head_dim,
-            rms_norm_eps: self.positive_or("rms_norm_eps", 1e-6)?,
+            rms_norm_eps: self.positive_or(absent.eps.0, absent.eps.1)?,
             max_position_embeddings,
-            tie_word_embeddings: self.bool_or("tie_word_embeddings", false)?,
-            hidden_act: self.activation()?,
+            tie_word_embeddings: self.bool_or("tie_word_embeddings", absent.tie_word_embeddings)?,
+            hidden_act: self.activation(absent.hidden_act)?,
             qkv_bias: false,
             o_bias: false,
             mlp_bias: false,
-            qk_norm: false,
-            rope: self.rope(head_dim, max_position_embeddings)?,
+            qk_norm: QkNorm::None,
+            rope,
             sliding_windows: vec![None; layers],
+            layer: LayerType::PreNorm,
+            norm: NormType::Rms,
+            mlp: MlpType::Gated,
+            experts: None,
+            attention_scale: None,
+            attention_softcap: None,
+            local_rope: None,
+            rotations: Vec::new(),
+            learned_positions: None,
+            embedding_multiplier: None,
+            residual_multiplier: None,
+            logits_multiplier: None,
+            logits_softcap: None,
+            head_bias: false,
         })
     }
 
-    fn activation(&self) -> Result<Activation, ConfigError> {
-        match self.string_or("hidden_act", "silu")? {
+    /// Refuses experts of which a token would pass more than there are, or so many that no model has them.
+    pub fn fitting(&self, experts: ExpertsConfig) -> Result<ExpertsConfig, ConfigError> {
+        let (count, chosen) = (experts.num_experts, experts.num_experts_per_tok);
+        if count > MAX_EXPERTS {
+            return Err(self.wrong("num_experts", count, format!("at most {MAX_EXPERTS}")));
+        }
+        if chosen > count {
+            return Err(self.wrong("num_experts_per_tok", chosen, format!("at most the {count} experts there are")));
+        }
+        Ok(experts)
+    }
+
+    fn activation(&self, default: &'static str) -> Result<Activation, ConfigError> {
+        match self.string_or("hidden_act", default)? {
             "silu" | "swish" => Ok(Activation::Silu),
             "gelu" => Ok(Activation::Gelu),
-            "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
-            other => Err(self.wrong("hidden_act", quoted(other), "one of silu, gelu, gelu_new, gelu_pytorch_tanh")),
-        }
-    }
-
-    /// Rotary embedding in the old spelling (`rope_theta`, `rope_scaling`) or the new one (`rope_parameters`).
-    ///
-    /// As in transformers, `rope_scaling` wins over `rope_parameters`, and keys inside over keys beside.
-    fn rope(&self, head_dim: usize, max_positions: usize) -> Result<RopeConfig, ConfigError> {
-        let parameters = match self.object("rope_scaling")? {
-            Some(scaling) => Some(scaling),
-            None => self.object("rope_parameters")?,
-        };
-        let outer_theta = self.positive("rope_theta")?;
-        let outer_part = self.positive("partial_rotary_factor")?;
-        let (theta, part, scaling) = match &parameters {
-            Some(inner) => (inner.positive("rope_theta")?, inner.positive("partial_rotary_factor")?, inner.scaling(self, max_positions)?),
-            None => (None, None, RopeScaling::Default),
-        };
-        let part = part.or(outer_part).unwrap_or(1.0);
-        let dim = (head_dim as f64 * part) as usize;
-        if dim < 2 || dim > head_dim || !dim.is_multiple_of(2) {
-            return Err(self.wrong("partial_rotary_factor", part, format!("a share of head_dim = {head_dim} that rotates an even count")));
-        }
-        let theta = theta.or(outer_theta).unwrap_or(10_000.0);
-        if theta <= 1.0 {
-            return Err(self.wrong("rope_theta", theta, "a number above 1"));
-        }
-        Ok(RopeConfig { theta, dim, scaling })
-    }
-
-    /// The stretching that this `rope_scaling` or `rope_parameters` names; `model` holds the keys beside it.
-    fn scaling(&self, model: &Fields, max_positions: usize) -> Result<RopeScaling, ConfigError> {
-        if let Some((key, _)) = self.json.as_object().and_then(|all| all.iter().find(|(_, value)| value.is_object())) {
-            return Err(self.wrong(key, "an object", "one rotary embedding for all layers"));
-        }
-        let kind = self.string_or("rope_type", self.string_or("type", "default")?)?;
-        let original = match model.positions("original_max_position_embeddings")? {
-            Some(outer) => outer,
-            None => self.positions("original_max_position_embeddings")?.unwrap_or(max_positions),
-        };
-        Ok(match kind {
-            "default" => RopeScaling::Default,
-            "linear" => RopeScaling::Linear { factor: self.required_positive("factor")? },
-            "dynamic" => {
-                RopeScaling::Dynamic { factor: self.required_positive("factor")?, original_max_position_embeddings: max_positions }
-            }
-            "llama3" => self.llama3(original)?,
-            "yarn" => self.yarn(original, max_positions)?,
+            "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+            "quick_gelu" => Ok(Activation::GeluQuick),
+            "relu" => Ok(Activation::Relu),
+            "relu2" => Ok(Activation::ReluSquared),
             other => {
-                return Err(self.wrong("rope_type", quoted(other), "one of default, linear, dynamic, llama3, yarn"));
+                let known = "one of silu, gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, quick_gelu, relu, relu2";
+                Err(self.wrong("hidden_act", quoted(other), known))
             }
-        })
-    }
-
-    fn llama3(&self, original_max_position_embeddings: usize) -> Result<RopeScaling, ConfigError> {
-        let low_freq_factor = self.required_positive("low_freq_factor")?;
-        let high_freq_factor = self.required_positive("high_freq_factor")?;
-        if high_freq_factor <= low_freq_factor {
-            return Err(self.wrong("high_freq_factor", high_freq_factor, format!("more than low_freq_factor = {low_freq_factor}")));
         }
-        let factor = self.required_positive("factor")?;
-        Ok(RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings })
     }
 
-    fn yarn(&self, original: usize, max_positions: usize) -> Result<RopeScaling, ConfigError> {
-        let factor = self.positive("factor")?.unwrap_or(max_positions as f64 / original as f64);
-        let scale = |m: f64| if factor <= 1.0 { 1.0 } else { 0.1 * m * factor.ln() + 1.0 };
-        let attention_factor = match self.positive("attention_factor")? {
-            Some(given) => given,
-            None => match (self.number("mscale"), self.number("mscale_all_dim")) {
-                (Some(m), Some(all)) if m != 0.0 && all != 0.0 => scale(m) / scale(all),
-                _ => scale(1.0),
-            },
-        };
-        Ok(RopeScaling::Yarn {
-            factor,
-            original_max_position_embeddings: original,
-            beta_fast: self.positive_or("beta_fast", 32.0)?,
-            beta_slow: self.positive_or("beta_slow", 1.0)?,
-            attention_factor,
-            truncate: self.bool_or("truncate", true)?,
-        })
-    }
-
-    fn number(&self, key: &str) -> Option<f64> {
+    /// Any number.
+    pub fn number(&self, key: &str) -> Option<f64> {
         self.get(key).and_then(Value::as_f64)
     }
 
@@ -263,24 +275,28 @@ impl<'a> Fields<'a> {
             true => Some(4096),
             false => None,
         };
-        let Some(types) = self.get("layer_types") else {
-            let first = self.get("max_window_layers").and_then(Value::as_u64).unwrap_or(28) as usize;
-            return Ok((0..layers).map(|i| window.filter(|_| i >= first)).collect());
-        };
+        let first = self.get("max_window_layers").and_then(Value::as_u64).unwrap_or(28) as usize;
+        let slides = self.sliding_layers(layers, |i| i >= first)?;
+        Ok(slides.into_iter().map(|slides| window.filter(|_| slides)).collect())
+    }
+
+    /// Whether each layer has a window as `layer_types` says, or `absent` where it is not written.
+    pub fn sliding_layers(&self, layers: usize, absent: impl Fn(usize) -> bool) -> Result<Vec<bool>, ConfigError> {
+        let Some(types) = self.get("layer_types") else { return Ok((0..layers).map(absent).collect()) };
         let types = types.as_array().filter(|types| types.len() == layers);
         let types = types.ok_or_else(|| self.wrong("layer_types", "another length or type", format!("a list of {layers} names")))?;
         types
             .iter()
             .map(|name| match name.as_str() {
-                Some("full_attention") => Ok(None),
-                Some("sliding_attention") => Ok(window),
+                Some("full_attention") => Ok(false),
+                Some("sliding_attention") => Ok(true),
                 _ => Err(self.wrong("layer_types", shown(name), "full_attention or sliding_attention")),
             })
             .collect()
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

@@ -97,3 +97,58 @@ fn windows_follow_layer_types_or_the_first_layers_that_slide() {
     let mistral = with("model_type", json!("mistral"));
     assert_eq!(ModelConfig::from_json(&mistral).expect("mistral").sliding_windows, [Some(4096); 2]);
 }
+
+/// A configuration of `family` with `keys` beside those of [`llama`].
+fn family(family: &str, keys: &Value) -> Value {
+    let mut json = with("model_type", json!(family));
+    for (key, value) in keys.as_object().expect("keys") {
+        json[key] = value.clone();
+    }
+    json
+}
+
+#[test]
+fn switches_that_are_not_known_are_refused_by_name() {
+    let gpt2 = json!({"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 128});
+    for (name, keys, field) in [
+        ("gemma", json!({"use_bidirectional_attention": true}), "use_bidirectional_attention"),
+        ("gemma3_text", json!({"use_bidirectional_attention": true}), "use_bidirectional_attention"),
+        ("gpt2", json!({"scale_attn_by_inverse_layer_idx": true}), "scale_attn_by_inverse_layer_idx"),
+        ("gpt2", json!({"scale_attn_weights": false}), "scale_attn_weights"),
+        ("gpt2", json!({"add_cross_attention": true}), "add_cross_attention"),
+        ("smollm3", json!({"no_rope_layers": [1]}), "no_rope_layers"),
+        ("gemma2", json!({"hidden_activation": "mish"}), "hidden_activation"),
+        ("mixtral", json!({"num_local_experts": 2, "num_experts_per_tok": 3}), "num_experts_per_tok"),
+        ("phi3", json!({"rope_scaling": {"type": "longrope", "short_factor": [1.0], "long_factor": [1.0]}}), "rope_scaling.short_factor"),
+    ] {
+        let mut json = family(name, &keys);
+        for (key, value) in gpt2.as_object().expect("keys").iter().filter(|_| name == "gpt2") {
+            json[key] = value.clone();
+        }
+        assert_eq!(refused(&json), field);
+    }
+    // Errors say the family's own names.
+    assert_eq!(refused(&family("gpt2", &json!({"n_layer": 0, "n_embd": 64, "n_head": 4}))), "n_layer");
+}
+
+#[test]
+fn both_spellings_of_gemma_3s_rotations_mean_the_same() {
+    let old =
+        json!({"head_dim": 16, "rope_theta": 5e5, "rope_local_base_freq": 500.0, "rope_scaling": {"rope_type": "linear", "factor": 8.0}});
+    let new = json!({"head_dim": 16, "rope_parameters": {
+        "full_attention": {"rope_type": "linear", "rope_theta": 5e5, "factor": 8.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 500.0},
+    }});
+    let [old, new] = [old, new].map(|keys| ModelConfig::from_json(&family("gemma3_text", &keys)).expect("gemma 3"));
+    assert_eq!(old, new);
+    assert_eq!(old.local_rope.map(|rope| rope.theta), Some(500.0));
+}
+
+#[test]
+fn every_family_is_read_with_the_keys_that_all_have() {
+    for name in super::families() {
+        let keys = json!({"n_embd": 64, "n_layer": 2, "n_head": 4, "moe_intermediate_size": 32, "num_key_value_heads": 2});
+        let config = ModelConfig::from_json(&family(name, &keys)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!((config.model_type.as_str(), config.hidden_size, config.num_hidden_layers), (name, 64, 2));
+    }
+}

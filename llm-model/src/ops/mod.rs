@@ -3,13 +3,15 @@
 //! [`LlmBackend`] extends Burn's `Backend`: each method has a portable default body, generic over `B: Backend` and kept short
 //! in `<op>/reference.rs`, so that the transformer runs and trains on every Burn backend. Flex and NdArray override it with
 //! SIMD on slices (`<op>/cpu.rs`), CubeCL's backends with GPU kernels (`<op>/cube.rs`) where the portable body copies or is slow.
-//! The functions of this module are the safe wrappers on [`Tensor`] that modules call.
+//! The functions that modules call are safe wrappers on [`Tensor`], in `tensors.rs`.
 #![cfg_attr(feature = "ndarray", expect(deprecated, reason = "burn-ndarray is deprecated upstream, but users may still ask for it"))]
 
+mod activation;
 mod attention;
 mod gated;
 mod gradient;
 mod kv;
+mod layer_norm;
 mod linear;
 mod matmul;
 pub mod memory;
@@ -18,6 +20,7 @@ mod rms_norm;
 mod rope;
 pub(crate) mod simd;
 mod slices;
+mod tensors;
 #[cfg(test)]
 mod tests;
 pub mod threads;
@@ -34,6 +37,9 @@ use crate::Activation;
 use crate::quant::QuantShape;
 pub use attention::AttentionOptions;
 pub use kv::{Kv, KvTensor};
+pub use tensors::{
+    activation, append, attention, gated, gated_linear, layer_norm, linear, linear_onto, linear_three, quant_rows, rms_norm, rope, softcap,
+};
 
 /// A packed matrix: `values [strips, blocks, lines, 16]` and `factors [strips, blocks, factors, 16]`, see [`crate::quant::tiles`].
 #[derive(Debug, Clone, ExtensionType)]
@@ -114,6 +120,22 @@ pub trait LlmBackend: Backend {
     /// y = γ · x / √(mean(x²) + ε) over the last dimension (Zhang and Sennrich, Root Mean Square Layer Normalization).
     fn rms_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, eps: f64) -> FloatTensor<Self> {
         rms_norm::reference::<Self>(x, gamma, eps)
+    }
+
+    /// y = γ · (x − mean(x)) / √(var(x) + ε) over the last dimension `d` (Ba et al., Layer Normalization); γ `[k · d]` has a part for
+    /// each of `k` neighboring rows, as where each head has its own.
+    fn layer_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, eps: f64) -> FloatTensor<Self> {
+        layer_norm::reference::<Self>(x, gamma, eps)
+    }
+
+    /// act(x), number by number.
+    fn activation(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
+        activation::reference::<Self>(x, activation)
+    }
+
+    /// cap · tanh(x / cap), number by number (Gemma 2, `final_logit_softcapping`).
+    fn softcap(x: FloatTensor<Self>, cap: f64) -> FloatTensor<Self> {
+        activation::softcap_reference::<Self>(x, cap)
     }
 
     /// y = x · wᵀ, `x [rows, in]` in f32, `w [out, in]` in any float type; f32 out. The other linear maps take `x [.., in]`.
@@ -224,6 +246,15 @@ macro_rules! cpu_backend {
         impl LlmBackend for $backend {
             fn rms_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, eps: f64) -> FloatTensor<Self> {
                 rms_norm::cpu::<Self>(x, gamma, eps)
+            }
+            fn layer_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, eps: f64) -> FloatTensor<Self> {
+                layer_norm::cpu::<Self>(x, gamma, eps)
+            }
+            fn activation(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
+                activation::cpu::<Self>(x, activation)
+            }
+            fn softcap(x: FloatTensor<Self>, cap: f64) -> FloatTensor<Self> {
+                activation::softcap_cpu::<Self>(x, cap)
             }
             fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
                 linear::cpu::<Self>(x, weight)
@@ -356,94 +387,4 @@ impl LlmBackend for burn_cubecl::CubeBackend {
     ) -> FloatTensor<Self> {
         attention::cube(q, k, v, &starts, &options)
     }
-}
-
-/// See [`LlmBackend::rms_norm`].
-///
-/// # Shapes
-/// - `x`: `[.., d]`, `gamma`: `[d]`; as `x` out.
-pub fn rms_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, eps: f64) -> Tensor<D> {
-    Tensor::from_dispatch(Dispatch::rms_norm(x.into_dispatch(), gamma.into_dispatch(), eps))
-}
-
-/// See [`LlmBackend::linear`] and [`LlmBackend::quant_linear`].
-///
-/// # Shapes
-/// - `x`: `[rows, in]` f32; `[rows, out]` f32 out.
-pub fn linear(x: Tensor<2>, weight: AnyWeight) -> Tensor<2> {
-    let x = x.into_dispatch();
-    Tensor::from_dispatch(match weight.0 {
-        WeightTensor::Dense(weight) => Dispatch::linear(x, weight),
-        WeightTensor::Quantized(weight) => Dispatch::quant_linear(x, weight),
-    })
-}
-
-/// See [`LlmBackend::linear_onto`].
-///
-/// # Shapes
-/// - `residual`: `[.., out]` f32, `x`: `[.., in]` f32; as `residual` out.
-pub fn linear_onto<const D: usize>(residual: Tensor<D>, x: Tensor<D>, weight: AnyWeight) -> Tensor<D> {
-    Tensor::from_dispatch(Dispatch::linear_onto(residual.into_dispatch(), x.into_dispatch(), weight.0))
-}
-
-/// See [`LlmBackend::linear_three`].
-///
-/// # Shapes
-/// - `x`: `D` dimensions, `[.., in]`; `[.., out]` f32 out for each.
-pub fn linear_three<const D: usize>(x: AnyInput, [a, b, c]: [AnyWeight; 3]) -> [Tensor<D>; 3] {
-    let (a, b, c) = Dispatch::linear_three(x.0, a.0, b.0, c.0);
-    [a, b, c].map(Tensor::from_dispatch)
-}
-
-/// See [`LlmBackend::gated_linear`].
-///
-/// # Shapes
-/// - `x`: `D` dimensions, `[.., in]`; `[.., out]` f32 out.
-pub fn gated_linear<const D: usize>(x: AnyInput, gate: AnyWeight, up: AnyWeight, activation: Activation) -> Tensor<D> {
-    Tensor::from_dispatch(Dispatch::gated_linear(x.0, gate.0, up.0, activation))
-}
-
-/// See [`LlmBackend::quant_rows`].
-///
-/// # Shapes
-/// - `ids`: `[n]`; `values` and `factors`: as [`QuantShape::dims`] says; `[n, in]` f32 out.
-pub fn quant_rows(ids: Tensor<1, Int>, values: Tensor<4, Int>, factors: Tensor<4>, shape: QuantShape) -> Tensor<2> {
-    let weight = QuantTensor { values: values.into_dispatch(), factors: factors.into_dispatch(), shape };
-    Tensor::from_dispatch(Dispatch::quant_rows(ids.into_dispatch(), weight))
-}
-
-/// See [`LlmBackend::rope`].
-///
-/// # Shapes
-/// - `x`: `[batch, seq, heads, head_dim]`, `cos` and `sin`: `[batch, seq, half]`; as `x` out.
-pub fn rope(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>) -> Tensor<4> {
-    Tensor::from_dispatch(Dispatch::rope(x.into_dispatch(), cos.into_dispatch(), sin.into_dispatch()))
-}
-
-/// See [`LlmBackend::append`].
-///
-/// # Shapes
-/// - `x`: `[batch, seq, kv_heads, head_dim]`, `kv`: `[batch, kv_heads, capacity, head_dim]`; as `kv` out.
-///
-/// # Panics
-/// When `kv` has no room for them.
-pub fn append(x: Tensor<4>, kv: Kv, starts: &[usize]) -> Kv {
-    Kv::from_dispatch(Dispatch::append(x.into_dispatch(), kv.into_dispatch(), starts.to_vec()))
-}
-
-/// See [`LlmBackend::attention`].
-///
-/// # Shapes
-/// - `q`: `[batch, seq, heads, head_dim]`, `k` and `v`: `[batch, kv_heads, capacity, head_dim]`; as `q` out.
-pub fn attention(q: Tensor<4>, k: Kv, v: Kv, starts: &[usize], options: AttentionOptions) -> Tensor<4> {
-    let (q, k, v) = (q.into_dispatch(), k.into_dispatch(), v.into_dispatch());
-    Tensor::from_dispatch(Dispatch::attention(q, k, v, starts.to_vec(), options))
-}
-
-/// See [`LlmBackend::gated`].
-///
-/// # Shapes
-/// - `gate` and `up`: the same; that shape out.
-pub fn gated<const D: usize>(gate: Tensor<D>, up: Tensor<D>, activation: Activation) -> Tensor<D> {
-    Tensor::from_dispatch(Dispatch::gated(gate.into_dispatch(), up.into_dispatch(), activation))
 }

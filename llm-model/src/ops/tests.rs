@@ -151,11 +151,16 @@ fn elementwise_agree<B: CpuBackend>() {
             1e-5,
             "rms_norm",
         );
-        for activation in [Activation::Silu, Activation::Gelu, Activation::GeluTanh] {
+        for activation in Activation::ALL {
             let x = B::float_mul_scalar(x.clone(), 6.0.into());
+            let fast = activation::cpu::<B>(x.clone(), activation);
+            compare::<B>(fast, activation::reference::<B>(x.clone(), activation), 4e-6, &format!("{activation:?}"));
             let fast = gated::cpu::<B>(x.clone(), y.clone(), activation);
-            compare::<B>(fast, gated::reference::<B>(x, y.clone(), activation), 2e-6, &format!("{activation:?}"));
+            compare::<B>(fast, gated::reference::<B>(x, y.clone(), activation), 4e-6, &format!("gated {activation:?}"));
         }
+        let large = B::float_mul_scalar(x.clone(), 60.0.into());
+        let fast = activation::softcap_cpu::<B>(large.clone(), 30.0);
+        compare::<B>(fast, activation::softcap_reference::<B>(large, 30.0), 2e-6, "softcap");
     }
     for (rows, width) in [(1, 8), (70, 172), (130, 33)] {
         let [x, y, grad] = [3, 4, 5].map(|seed| tensor::<B>(&[rows, width], seed));
@@ -168,6 +173,13 @@ fn elementwise_agree<B: CpuBackend>() {
         let slow = gated::silu_backward_reference::<B>(x, y, grad);
         compare::<B>(fast.0, slow.0, 1e-5, "silu d_gate");
         compare::<B>(fast.1, slow.1, 1e-5, "silu d_up");
+    }
+    for (rows, parts, width) in [(1, 1, 8), (6, 3, 10), (70, 1, 172), (34, 17, 33)] {
+        // Numbers far from 0, whose mean is most of them.
+        let x = B::float_add_scalar(tensor::<B>(&[2, rows, width], 3), 3.0.into());
+        let gamma = tensor::<B>(&[parts * width], 4);
+        let fast = layer_norm::cpu::<B>(x.clone(), gamma.clone(), 1e-5);
+        compare::<B>(fast, layer_norm::reference::<B>(x, gamma, 1e-5), 1e-5, &format!("layer_norm {rows}x{width}"));
     }
     for (dim, half) in [(8, 4), (10, 3), (64, 32)] {
         let x = tensor::<B>(&[2, 3, 5, dim], 6);

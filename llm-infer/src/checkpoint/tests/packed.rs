@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
 
 use burn::tensor::{Int, TensorData};
-use llm_model::LogitsAt;
+use llm_model::{LogitsAt, TransformerBlock};
 
 use super::*;
 use crate::quantize::{Method, QuantizeOptions, quantize};

@@ -1,28 +1,11 @@
 //! The definition, on Burn's primitives.
 
-use std::f64::consts::{FRAC_1_SQRT_2, PI};
-
 use burn::backend::{Backend, tensor::FloatTensor};
 
 use crate::Activation;
+use crate::ops::activation;
 
 /// act(gate) · up.
 pub fn reference<B: Backend>(gate: FloatTensor<B>, up: FloatTensor<B>, activation: Activation) -> FloatTensor<B> {
-    B::float_mul(activate::<B>(gate, activation), up)
-}
-
-fn activate<B: Backend>(x: FloatTensor<B>, activation: Activation) -> FloatTensor<B> {
-    match activation {
-        Activation::Silu => B::float_mul(x.clone(), B::sigmoid(x)),
-        Activation::Gelu => {
-            let erf = B::float_erf(B::float_mul_scalar(x.clone(), FRAC_1_SQRT_2.into()));
-            B::float_mul_scalar(B::float_mul(x, B::float_add_scalar(erf, 1.0.into())), 0.5.into())
-        }
-        Activation::GeluTanh => {
-            let cube = B::float_mul(B::float_mul(x.clone(), x.clone()), x.clone());
-            let inner = B::float_add(x.clone(), B::float_mul_scalar(cube, 0.044_715.into()));
-            let tanh = B::float_tanh(B::float_mul_scalar(inner, (2.0 / PI).sqrt().into()));
-            B::float_mul_scalar(B::float_mul(x, B::float_add_scalar(tanh, 1.0.into())), 0.5.into())
-        }
-    }
+    B::float_mul(activation::reference::<B>(gate, activation), up)
 }

@@ -1,12 +1,85 @@
 //! Loops over numbers that the compiler turns into vector code, once for each level of the processor.
 
-use super::softmax::exp;
+use std::f32::consts::{FRAC_1_SQRT_2, PI};
+
+use super::softmax::{exp, tanh};
 
 vectorized! {
     /// `gate` = silu(gate) · up, with silu(x) = x / (1 + e^(−x)).
     pub fn silu_gated(gate: &mut [f32], up: &[f32]) {
         gate.iter_mut().zip(up).for_each(|(g, u)| *g = *g / (1.0 + exp(-*g)) * u);
     }
+}
+
+vectorized! {
+    /// `x` = silu(x).
+    pub fn silu(x: &mut [f32]) {
+        x.iter_mut().for_each(|x| *x /= 1.0 + exp(-*x));
+    }
+}
+
+vectorized! {
+    /// `x` = x · Φ(x).
+    pub fn gelu(x: &mut [f32]) {
+        x.iter_mut().for_each(|x| *x *= 0.5 + 0.5 * erf(*x * FRAC_1_SQRT_2));
+    }
+}
+
+vectorized! {
+    /// `x` = x / 2 · (1 + tanh(√(2/π) · (x + 0.044715 · x³))).
+    pub fn gelu_tanh(x: &mut [f32]) {
+        let factor = (2.0 / PI).sqrt();
+        x.iter_mut().for_each(|x| *x *= 0.5 + 0.5 * tanh(factor * (*x + 0.044_715 * *x * *x * *x)));
+    }
+}
+
+vectorized! {
+    /// `x` = x · sigmoid(1.702 · x).
+    pub fn gelu_quick(x: &mut [f32]) {
+        x.iter_mut().for_each(|x| *x /= 1.0 + exp(-1.702 * *x));
+    }
+}
+
+vectorized! {
+    /// `x` = max(x, 0).
+    pub fn relu(x: &mut [f32]) {
+        x.iter_mut().for_each(|x| *x = if *x > 0.0 { *x } else { 0.0 });
+    }
+}
+
+vectorized! {
+    /// `x` = max(x, 0)².
+    pub fn relu_squared(x: &mut [f32]) {
+        x.iter_mut().for_each(|x| *x = if *x > 0.0 { *x * *x } else { 0.0 });
+    }
+}
+
+vectorized! {
+    /// `x` = x − number.
+    pub fn subtract(x: &mut [f32], number: f32) {
+        x.iter_mut().for_each(|x| *x -= number);
+    }
+}
+
+vectorized! {
+    /// Σ x, in sixteen lanes that are added up at the end.
+    pub fn sum(x: &[f32]) -> f32 {
+        let mut sums = [0.0f32; 16];
+        let (blocks, tail) = x.as_chunks::<16>();
+        for block in blocks {
+            sums.iter_mut().zip(block).for_each(|(sum, x)| *sum += x);
+        }
+        sums.iter().sum::<f32>() + tail.iter().sum::<f32>()
+    }
+}
+
+/// erf x by Abramowitz and Stegun 7.1.26, within 5e-7.
+#[inline(always)]
+fn erf(x: f32) -> f32 {
+    let z = x.abs();
+    let t = 1.0 / (1.0 + 0.327_591_1 * z);
+    let p = t * (0.254_829_6 + t * (-0.284_496_74 + t * (1.421_413_7 + t * (-1.453_152 + t * 1.061_405_4))));
+    (1.0 - p * exp(-z * z)).copysign(x)
 }
 
 vectorized! {

@@ -52,7 +52,7 @@ mod vector;
 pub use bytes::round_to_i8;
 pub use combine::combine;
 pub use dot::dot;
-pub use elementwise::{multiply, rotate, scale, silu_gated};
+pub use elementwise::{gelu, gelu_quick, gelu_tanh, multiply, relu, relu_squared, rotate, scale, silu, silu_gated, subtract, sum};
 pub use products::{Target, products};
 pub use softmax::{exp, exp_sum, softcap, tanh};
 
