@@ -16,7 +16,7 @@ pub(super) fn config(fields: &Fields) -> Result<ModelConfig, ConfigError> {
     Ok(ModelConfig {
         layer: LayerType::Sandwich,
         qk_norm: QkNorm::Head,
-        attention_softcap: fields.positive("attn_logit_softcapping")?,
+        // transformers reads `attn_logit_softcapping` and does not cap anything by it.
         logits_softcap: fields.positive("final_logit_softcapping")?,
         rotations: slides.iter().map(|slides| if *slides { Rotation::Local } else { Rotation::Global }).collect(),
         sliding_windows: slides.into_iter().map(|slides| window.filter(|_| slides)).collect(),
