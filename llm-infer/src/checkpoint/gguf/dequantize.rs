@@ -17,7 +17,7 @@ const SUPER: usize = 256;
 /// When there are more or fewer than `out` has room for.
 pub fn dequantize(kind: GgmlType, blocks: &[u8], out: &mut [f32]) {
     assert_eq!(kind.bytes(out.len() as u64), Some(blocks.len() as u64), "blocks of {} numbers of {}", out.len(), kind.name());
-    let each = |decode: fn(&[u8], &mut [f32])| {
+    let mut each = |decode: fn(&[u8], &mut [f32])| {
         for (block, out) in blocks.chunks_exact(kind.block_bytes()).zip(out.chunks_exact_mut(kind.block())) {
             decode(block, out);
         }
@@ -31,19 +31,28 @@ pub fn dequantize(kind: GgmlType, blocks: &[u8], out: &mut [f32]) {
         GgmlType::I16 => each(|x, out| out[0] = f32::from(i16::from_le_bytes(bytes(x, 0)))),
         GgmlType::I32 => each(|x, out| out[0] = i32::from_le_bytes(bytes(x, 0)) as f32),
         GgmlType::I64 => each(|x, out| out[0] = i64::from_le_bytes(bytes(x, 0)) as f32),
-        GgmlType::Q4_0 => each(|x, out| nibbles(&x[2..], out, |q| half(x, 0) * (f32::from(q) - 8.0))),
-        GgmlType::Q4_1 => each(|x, out| nibbles(&x[4..], out, |q| half(x, 0) * f32::from(q) + half(x, 2))),
-        GgmlType::Iq4Nl => each(|x, out| nibbles(&x[2..], out, |q| half(x, 0) * f32::from(IQ4_NL[usize::from(q)]))),
-        GgmlType::Mxfp4 => each(|x, out| nibbles(&x[1..], out, |q| half_power(x[0]) * f32::from(MXFP4[usize::from(q)]))),
-        GgmlType::Q5_0 => each(|x, out| fives(&x[2..], out, |q| half(x, 0) * (f32::from(q) - 16.0))),
-        GgmlType::Q5_1 => each(|x, out| fives(&x[4..], out, |q| half(x, 0) * f32::from(q) + half(x, 2))),
-        GgmlType::Q8_0 => each(|x, out| out.iter_mut().zip(&x[2..]).for_each(|(out, q)| *out = half(x, 0) * f32::from(*q as i8))),
+        GgmlType::Q4_0 => each(|x, out| with(half(x, 0), 0.0, |d, _| nibbles(&x[2..], out, |q| d * (f32::from(q) - 8.0)))),
+        GgmlType::Q4_1 => each(|x, out| with(half(x, 0), half(x, 2), |d, m| nibbles(&x[4..], out, |q| d * f32::from(q) + m))),
+        GgmlType::Iq4Nl => each(|x, out| with(half(x, 0), 0.0, |d, _| nibbles(&x[2..], out, |q| d * f32::from(IQ4_NL[usize::from(q)])))),
+        GgmlType::Mxfp4 => {
+            each(|x, out| with(half_power(x[0]), 0.0, |d, _| nibbles(&x[1..], out, |q| d * f32::from(MXFP4[usize::from(q)]))))
+        }
+        GgmlType::Q5_0 => each(|x, out| with(half(x, 0), 0.0, |d, _| fives(&x[2..], out, |q| d * (f32::from(q) - 16.0)))),
+        GgmlType::Q5_1 => each(|x, out| with(half(x, 0), half(x, 2), |d, m| fives(&x[4..], out, |q| d * f32::from(q) + m))),
+        GgmlType::Q8_0 => each(|x, out| {
+            with(half(x, 0), 0.0, |d, _| out.iter_mut().zip(&x[2..]).for_each(|(out, q)| *out = d * f32::from(*q as i8)));
+        }),
         GgmlType::Q2K => each(q2_k),
         GgmlType::Q3K => each(q3_k),
         GgmlType::Q4K => each(|x, out| q4_or_q5_k(x, None, &x[16..], out)),
         GgmlType::Q5K => each(|x, out| q4_or_q5_k(x, Some(&x[16..48]), &x[48..], out)),
         GgmlType::Q6K => each(q6_k),
     }
+}
+
+/// The two factors of a block, read once.
+fn with(scale: f32, minimum: f32, decode: impl FnOnce(f32, f32)) {
+    decode(scale, minimum);
 }
 
 fn bytes<const N: usize>(from: &[u8], at: usize) -> [u8; N] {

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::super::source::Blob;
+use super::metadata::{Metadata, Value};
 use super::types::GgmlType;
 use crate::{Error, Result};
 
@@ -23,27 +24,6 @@ const MAX_NAME: usize = 1 << 16;
 const MAX_RANK: u32 = 4;
 /// Arrays in arrays.
 const MAX_NESTING: usize = 8;
-
-/// A value of the metadata.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    /// Unsigned integers of all widths.
-    Unsigned(u64),
-    /// Signed integers of all widths.
-    Signed(i64),
-    /// f32 and f64.
-    Float(f64),
-    /// A truth value.
-    Bool(bool),
-    /// A text; what is no UTF-8 in it is replaced.
-    Text(String),
-    /// Texts.
-    Texts(Vec<String>),
-    /// Numbers: scores, token types.
-    Numbers(Vec<f64>),
-    /// Arrays in an array, of which nothing is known to make use.
-    Nested,
-}
 
 /// A tensor as the header describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,10 +43,8 @@ pub struct Entry {
 /// What a file says of itself.
 #[derive(Debug)]
 pub struct Header {
-    /// 1, 2 or 3.
-    pub version: u32,
     /// The metadata.
-    pub metadata: HashMap<String, Value>,
+    pub metadata: Metadata,
     /// In the order of the file.
     pub tensors: Vec<Entry>,
 }
@@ -77,7 +55,7 @@ pub struct Header {
 /// Whatever the format does not allow.
 pub fn read(blob: &Blob) -> Result<Header> {
     let mut reader = Reader::new(blob);
-    let version = reader.magic_and_version()?;
+    reader.magic_and_version()?;
     let (tensors, keys) = (reader.count("tensor_count")?, reader.count("kv_count")?);
     reader.limit("tensor_count", tensors, MAX_TENSORS, 8)?;
     reader.limit("kv_count", keys, MAX_KEYS, 8)?;
@@ -100,12 +78,13 @@ pub fn read(blob: &Blob) -> Result<Header> {
     }
     let start = reader.position().next_multiple_of(alignment);
     place(blob, &mut entries, start, alignment)?;
-    Ok(Header { version, metadata, tensors: entries })
+    Ok(Header { metadata: Metadata::new(blob.path().clone(), metadata), tensors: entries })
 }
 
 /// Turns offsets within the data, which begins at `start`, into places in the file, and checks that tensors lie in it one by one.
 fn place(blob: &Blob, entries: &mut [Entry], start: u64, alignment: u64) -> Result<()> {
-    let wrong = |entry: &Entry, got: String, expected: String| Error::invalid(blob.path(), format!("tensor `{}`", entry.name), got, expected);
+    let wrong =
+        |entry: &Entry, got: String, expected: String| Error::invalid(blob.path(), format!("tensor `{}`", entry.name), got, expected);
     let mut names = HashSet::new();
     for entry in entries.iter_mut() {
         if !names.insert(entry.name.clone()) {
@@ -204,7 +183,7 @@ impl<'a> Reader<'a> {
         Err(self.wrong(field, &count.to_string(), &format!("at most {most}, as the file has {} bytes", self.blob.len())))
     }
 
-    fn magic_and_version(&mut self) -> Result<u32> {
+    fn magic_and_version(&mut self) -> Result<()> {
         let magic: [u8; 4] = self.array("magic")?;
         if magic != *b"GGUF" {
             return Err(self.wrong("magic", &format!("{magic:02x?}"), "`GGUF`").with_hint("the file is none, or of another format"));
@@ -212,7 +191,7 @@ impl<'a> Reader<'a> {
         let version = self.u32("version")?;
         self.long = version > 1;
         match version {
-            1..=3 => Ok(version),
+            1..=3 => Ok(()),
             other if (1..=3).contains(&other.swap_bytes()) => Err(self.wrong("version", "big-endian numbers", "a little-endian file")),
             other => Err(self.wrong("version", &other.to_string(), "1, 2 or 3")),
         }
@@ -280,7 +259,13 @@ impl<'a> Reader<'a> {
             4..=6 => 4,
             10..=12 => 8,
             // A text is a length at least, an array a type and a count.
-            8 => if self.long { 8 } else { 4 },
+            8 => {
+                if self.long {
+                    8
+                } else {
+                    4
+                }
+            }
             9 => 8,
             other => return Err(self.wrong(key, &format!("an array of type {other}"), "a type from 0 to 12")),
         };
@@ -308,33 +293,26 @@ impl<'a> Reader<'a> {
         let mut elements = 1_u64;
         for _ in 0..rank {
             let length = self.count(&field)?;
-            elements = elements.checked_mul(length).filter(|count| *count > 0 && *count < 1 << 48).ok_or_else(|| {
-                self.wrong(&field, &format!("a dimension of {length}"), "a tensor of 1 to 2^48 elements")
-            })?;
+            elements = elements
+                .checked_mul(length)
+                .filter(|count| *count > 0 && *count < 1 << 48)
+                .ok_or_else(|| self.wrong(&field, &format!("a dimension of {length}"), "a tensor of 1 to 2^48 elements"))?;
             shape.insert(0, length as usize);
         }
         let id = self.u32(&field)?;
         let kind = GgmlType::from_id(id).ok_or_else(|| {
             self.wrong(&field, &format!("numbers of type {id}"), &format!("one of {}", GgmlType::names()))
+                .with_hint("convert the model with a type that is read here")
         })?;
         let begin = u64::from_le_bytes(self.array(&field)?);
         let width = *shape.last().unwrap_or(&1) as u64;
         let Some(bytes) = kind.bytes(elements).filter(|_| width.is_multiple_of(kind.block() as u64)) else {
-            return Err(self.wrong(&field, &format!("rows of {width}"), &format!("a multiple of {}, as {} has", kind.block(), kind.name())));
+            return Err(self.wrong(
+                &field,
+                &format!("rows of {width}"),
+                &format!("a multiple of {}, as {} has", kind.block(), kind.name()),
+            ));
         };
         Ok(Entry { name, shape, kind, begin, bytes })
-    }
-}
-
-impl Value {
-    /// A number as f64; 0 for what is none.
-    fn number(&self) -> f64 {
-        match self {
-            Self::Unsigned(x) => *x as f64,
-            Self::Signed(x) => *x as f64,
-            Self::Float(x) => *x,
-            Self::Bool(x) => f64::from(u8::from(*x)),
-            _ => 0.0,
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! How ggml stores numbers: element types and blocks.
 
+use burn::tensor::DType;
+
 /// A type of tensor elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum GgmlType {
@@ -49,6 +51,12 @@ const ALL: [(GgmlType, u32, &str, usize, usize); 20] = [
     (GgmlType::Mxfp4, 39, "MXFP4", 32, 17),
 ];
 
+/// The names in small letters, as types are shown.
+const LOWERCASE: [&str; 20] = [
+    "f32", "f16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "i8", "i16", "i32", "i64",
+    "f64", "bf16", "mxfp4",
+];
+
 impl GgmlType {
     /// The type of that number in files.
     pub fn from_id(id: u32) -> Option<Self> {
@@ -63,6 +71,26 @@ impl GgmlType {
     /// Its name, as `Q4_K`.
     pub fn name(self) -> &'static str {
         self.row().0
+    }
+
+    /// Its name, as `q4_k`.
+    pub fn lowercase(self) -> &'static str {
+        ALL.iter().zip(LOWERCASE).find(|((kind, ..), _)| *kind == self).map_or("", |(_, name)| name)
+    }
+
+    /// The element type that has its numbers as they are stored; `None` for blocks.
+    pub fn dtype(self) -> Option<DType> {
+        Some(match self {
+            Self::F32 => DType::F32,
+            Self::F16 => DType::F16,
+            Self::Bf16 => DType::BF16,
+            Self::F64 => DType::F64,
+            Self::I8 => DType::I8,
+            Self::I16 => DType::I16,
+            Self::I32 => DType::I32,
+            Self::I64 => DType::I64,
+            _ => return None,
+        })
     }
 
     /// The names of all.
@@ -95,6 +123,7 @@ mod tests {
     fn every_type_is_found_by_its_number() {
         for (kind, id, name, block, bytes) in ALL {
             assert_eq!(GgmlType::from_id(id), Some(kind));
+            assert_eq!(kind.name().to_lowercase(), kind.lowercase());
             assert_eq!((kind.name(), kind.bytes(2 * block as u64)), (name, Some(2 * bytes as u64)));
         }
         assert_eq!(GgmlType::from_id(4), None);
