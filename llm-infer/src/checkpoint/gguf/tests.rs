@@ -413,3 +413,47 @@ fn no_malformed_file_panics() {
     }
     assert!(refused > 100, "{refused}");
 }
+
+/// Where `make.py` put blocks with their numbers.
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/ggml").join(name)
+}
+
+const PACKED: [GgmlType; 12] = [
+    GgmlType::Q4_0,
+    GgmlType::Q4_1,
+    GgmlType::Q5_0,
+    GgmlType::Q5_1,
+    GgmlType::Q8_0,
+    GgmlType::Q2K,
+    GgmlType::Q3K,
+    GgmlType::Q4K,
+    GgmlType::Q5K,
+    GgmlType::Q6K,
+    GgmlType::Iq4Nl,
+    GgmlType::Mxfp4,
+];
+
+#[test]
+fn blocks_are_widened_to_the_bit() {
+    for kind in PACKED.into_iter().chain([GgmlType::Bf16]) {
+        let bytes = std::fs::read(fixture(&format!("{}.bin", kind.lowercase()))).unwrap();
+        let blocks = bytes.len() / (kind.block_bytes() + 4 * kind.block());
+        let (blocks, expected) = bytes.split_at(blocks * kind.block_bytes());
+        assert_eq!(f32s(&blocks::widened(kind, blocks)), expected, "{kind:?}");
+    }
+}
+
+#[test]
+fn what_llama_cpp_packed_is_widened_to_the_bit() {
+    let Some(folder) = shared_data("golden/ggml_quants") else { return };
+    let hashes: Value = serde_json::from_slice(&std::fs::read(fixture("golden.json")).unwrap()).unwrap();
+    let hashes = hashes.as_object().unwrap();
+    for (name, hash) in hashes {
+        let kind = PACKED.into_iter().find(|kind| name.starts_with(kind.lowercase())).unwrap();
+        let numbers = f32s(&blocks::widened(kind, &std::fs::read(folder.join(name)).unwrap()));
+        let fnv = numbers.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+        assert_eq!(format!("{fnv:016x}"), hash.as_str().unwrap(), "{name}");
+    }
+    assert_eq!(hashes.len(), 22);
+}
