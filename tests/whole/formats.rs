@@ -46,11 +46,72 @@ fn check_stories(path: &Path) {
 
 #[test]
 fn stories_are_the_same_in_every_format() {
-    for name in ["stories260K-f32.gguf"] {
+    for name in ["stories260K.bin", "stories260K_v1.bin", "stories260K-f32.gguf"] {
         let Some(path) = shared(&format!("models/stories260K/{name}")) else { return };
         check_stories(&path);
         assert!(Checkpoint::open(&path).expect(name).check_shapes().is_ok());
     }
+}
+
+/// The tensors of the first version in the order of its file, as Hugging Face calls them, by kind and then by layer.
+const KINDS: [&str; 9] = [
+    "input_layernorm",
+    "self_attn.q_proj",
+    "self_attn.k_proj",
+    "self_attn.v_proj",
+    "self_attn.o_proj",
+    "post_attention_layernorm",
+    "mlp.gate_proj",
+    "mlp.down_proj",
+    "mlp.up_proj",
+];
+
+#[test]
+fn bytes_in_groups_compute_as_the_floats_they_mean() {
+    let Some(path) = shared("models/stories260K/stories260K_q8_0_v2.bin") else { return };
+    let bytes = std::fs::read(&path).expect("file");
+    let word = |at: usize| i32::from_le_bytes(bytes[at..at + 4].try_into().expect("word")) as usize;
+    let [dim, hidden, layers, heads, kv_heads, vocab, length] = std::array::from_fn(|i| word(8 + 4 * i));
+    let (group, kv) = (word(37), dim / heads * kv_heads);
+    let mut at = 256;
+    let float = |at: usize| f32::from_le_bytes(bytes[at..at + 4].try_into().expect("word"));
+    let mut floats = |count: usize| {
+        at += 4 * count;
+        (0..count).map(|i| float(at - 4 * count + 4 * i)).collect::<Vec<f32>>()
+    };
+    let norms = [floats(layers * dim), floats(layers * dim), floats(dim)];
+    let mut groups = |count: usize| {
+        let begin = at;
+        at += count + 4 * count / group;
+        (0..count).map(|i| f32::from(bytes[begin + i] as i8) * float(begin + count + 4 * (i / group))).collect::<Vec<f32>>()
+    };
+    let embedding = groups(vocab * dim);
+    let mut matrices = [dim * dim, kv * dim, kv * dim, dim * dim, hidden * dim, hidden * dim, hidden * dim]
+        .map(|count| (0..layers).flat_map(|_| groups(count)).collect::<Vec<f32>>())
+        .into_iter();
+    assert_eq!(at, bytes.len());
+    // The same as a file of the first version.
+    let mut legacy: Vec<u8> =
+        [dim, hidden, layers, heads, kv_heads, vocab, length].iter().flat_map(|n| (*n as u32).to_le_bytes()).collect();
+    let mut put = |values: &[f32]| legacy.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    put(&embedding);
+    for kind in KINDS {
+        match kind {
+            "input_layernorm" => put(&norms[0]),
+            "post_attention_layernorm" => put(&norms[1]),
+            _ => put(&matrices.next().expect("seven kinds")),
+        }
+    }
+    put(&norms[2]);
+    put(&vec![0.0; length * dim / heads]);
+    let folder = tempfile::tempdir().expect("folder");
+    let floats = folder.path().join("model.bin");
+    std::fs::write(&floats, legacy).expect("write");
+    std::fs::copy(path.with_file_name("tok512.bin"), folder.path().join("tok512.bin")).expect("tokens");
+    let (packed, plain) = (load(&path, &cpu()), load(&floats, &cpu()));
+    assert_eq!(packed.report().widened, [("q8", 5 * 7 + 1)]);
+    let (got, want) = (run(&packed, &[1], &greedy(64)), run(&plain, &[1], &greedy(64)));
+    assert_eq!((got.tokens, got.logprobs), (want.tokens, want.logprobs));
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod generation_config;
 mod gguf;
 pub(crate) mod json;
 mod layout;
+mod llama2c;
 mod load;
 mod module;
 mod new_file;
@@ -43,7 +44,7 @@ use serde_json::Value;
 use self::load::Origin;
 pub use self::safetensors::Safetensors;
 use self::sniff::Format;
-use self::text::TextSource;
+use self::text::{Templates, TextSource};
 pub use generation_config::GenerationConfig;
 pub(crate) use new_file::{require_writable, write_atomic};
 pub(crate) use new_folder::NewFolder;
@@ -72,7 +73,8 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a Hugging Face folder, a `.safetensors` file beside its config.json, or a GGUF file; no tensor is read. What a file is decides its content, not its name.
+    /// Opens a Hugging Face folder, a `.safetensors` file beside its config.json, a GGUF file, or one of llama2.c; no tensor
+    /// is read. What a file is decides its content, not its name.
     ///
     /// # Errors
     ///
@@ -82,6 +84,7 @@ impl Checkpoint {
         let files = folder::Files::find(path)?;
         match sniff::format(&files.weights)? {
             Format::Gguf => Self::open_gguf(path, &files.weights),
+            Format::Llama2c => Self::open_llama2c(path, &files.weights),
             _ => Self::open_folder(path, files),
         }
     }
@@ -89,6 +92,11 @@ impl Checkpoint {
     fn open_gguf(path: &Path, file: &Path) -> Result<Self> {
         let gguf::Parts { source, config, vocabulary, templates } = gguf::open(file)?;
         Self::of_one_file(path, file, Box::new(source), config, TextSource::Tokens { vocabulary, templates })
+    }
+
+    fn open_llama2c(path: &Path, file: &Path) -> Result<Self> {
+        let (source, config, vocabulary) = llama2c::open(file)?;
+        Self::of_one_file(path, file, Box::new(source), config, TextSource::Tokens { vocabulary, templates: Templates::default() })
     }
 
     /// A model whose `file` says all that config.json would.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::llama2c;
 use super::source::Blob;
 use crate::Result;
 
@@ -14,6 +15,8 @@ pub(super) enum Format {
     Index,
     /// GGUF.
     Gguf,
+    /// A checkpoint of llama2.c.
+    Llama2c,
 }
 
 /// The format of the file `path`.
@@ -27,6 +30,7 @@ pub(super) fn format(path: &Path) -> Result<Format> {
         // The header of a safetensors file begins after its length.
         _ if head[7] == 0 && head[8] == b'{' => Format::Safetensors,
         [b'{', ..] => Format::Index,
+        _ if llama2c::is_one(&head[..count], blob.len()) => Format::Llama2c,
         _ => Format::Safetensors,
     })
 }
@@ -39,12 +43,13 @@ mod tests {
     fn f29_formats_are_known_by_their_content() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
-        let files: [(&[u8], Format); 5] = [
+        let files: [(&[u8], Format); 6] = [
             (b"GGUF\x03\0\0\0\0", Format::Gguf),
             (b"\x7b\0\0\0\0\0\0\0{", Format::Safetensors),
             (b"{\n \"weight_map\"", Format::Index),
             (b"", Format::Safetensors),
             (b"GG", Format::Safetensors),
+            (b"24ka\x01\0\0\0", Format::Llama2c),
         ];
         for (bytes, expected) in files {
             std::fs::write(&path, bytes).unwrap();

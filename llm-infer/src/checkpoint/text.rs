@@ -33,7 +33,9 @@ impl TextSource {
         match self {
             Self::Folder(folder) => Tokenizer::open(folder),
             Self::Tokens { vocabulary: Some(vocabulary), .. } => vocabulary.tokenizer(),
-            Self::Tokens { vocabulary: None, .. } | Self::Embedded => Err(Error::invalid(path, "tokenizer", "nothing", "a list of tokens")),
+            Self::Tokens { vocabulary: None, .. } | Self::Embedded => {
+                Err(Error::invalid(path, "tokenizer", "nothing", "tokens in the file, or in `tokenizer.bin` beside one of llama2.c"))
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod folder;
 mod header;
+mod llama2c;
 mod load;
 mod packed;
 mod quantized;
