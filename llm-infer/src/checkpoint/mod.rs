@@ -18,6 +18,7 @@ mod new_folder;
 mod notes;
 mod options;
 mod packed;
+mod pytorch;
 mod quantized;
 mod quantized_file;
 mod report;
@@ -54,7 +55,7 @@ pub use options::{LoadOptions, Progress, SaveOptions, Stage, WeightDtype};
 pub use packed::{CacheEntry, CacheReport, PackedCache};
 pub(crate) use quantized_file::{Form, Planned, QuantizedFile};
 pub use report::{CheckReport, Conversion, LoadReport};
-pub use sharded::ShardedSafetensors;
+pub use sharded::Sharded;
 pub use source::{TensorInfo, WeightSource};
 
 use crate::chat::ChatTemplate;
@@ -73,7 +74,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a Hugging Face folder, a `.safetensors` file beside its config.json, a GGUF file, or one of llama2.c; no tensor
+    /// Opens a Hugging Face folder, a file of safetensors or PyTorch beside its config.json, a GGUF file, or one of llama2.c; no tensor
     /// is read. What a file is decides its content, not its name.
     ///
     /// # Errors

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::llama2c;
 use super::source::Blob;
+use super::{llama2c, pytorch};
 use crate::Result;
 
 /// The formats that are told apart.
@@ -15,6 +15,8 @@ pub(super) enum Format {
     Index,
     /// GGUF.
     Gguf,
+    /// A file of `torch.save`.
+    PyTorch,
     /// A checkpoint of llama2.c.
     Llama2c,
 }
@@ -27,6 +29,7 @@ pub(super) fn format(path: &Path) -> Result<Format> {
     blob.read_exact_at(0, &mut head[..count])?;
     Ok(match head {
         [b'G', b'G', b'U', b'F', ..] => Format::Gguf,
+        _ if pytorch::is_one(&head[..count]) => Format::PyTorch,
         // The header of a safetensors file begins after its length.
         _ if head[7] == 0 && head[8] == b'{' => Format::Safetensors,
         [b'{', ..] => Format::Index,
@@ -43,12 +46,14 @@ mod tests {
     fn f29_formats_are_known_by_their_content() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
-        let files: [(&[u8], Format); 6] = [
+        let files: [(&[u8], Format); 8] = [
             (b"GGUF\x03\0\0\0\0", Format::Gguf),
             (b"\x7b\0\0\0\0\0\0\0{", Format::Safetensors),
             (b"{\n \"weight_map\"", Format::Index),
             (b"", Format::Safetensors),
             (b"GG", Format::Safetensors),
+            (b"PK\x03\x04", Format::PyTorch),
+            (b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9", Format::PyTorch),
             (b"24ka\x01\0\0\0", Format::Llama2c),
         ];
         for (bytes, expected) in files {

@@ -15,8 +15,8 @@ fn shard(names: &[&str]) -> Vec<u8> {
     tensor_file(&names.iter().map(|name| (*name, &[1usize] as &[usize], &[1.0f32] as &[f32])).collect::<Vec<_>>())
 }
 
-fn open_index(folder: &Path) -> std::result::Result<ShardedSafetensors, String> {
-    ShardedSafetensors::open(folder.join(INDEX)).map_err(|error| error.to_string().replace(&folder.join("").display().to_string(), ""))
+fn open_index(folder: &Path) -> std::result::Result<Sharded, String> {
+    Sharded::open(folder.join(INDEX)).map_err(|error| error.to_string().replace(&folder.join("").display().to_string(), ""))
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn f11_index_and_shards_disagree() {
 
 #[test]
 fn a_folder_without_weights_says_what_it_has() {
-    let hints = [("gguf", "`.gguf` files"), ("bin", "PyTorch weights"), ("txt", "as Hugging Face lays it out")];
+    let hints = [("gguf", "`.gguf` files"), ("bin", "`.bin` files"), ("txt", "as Hugging Face lays it out")];
     for (ending, hint) in hints {
         let names = ["a", "b"].map(|stem| format!("{stem}.{ending}"));
         let folder = folder_with(&[("config.json", b"{}"), (&names[0], b""), (&names[1], b"")]);
