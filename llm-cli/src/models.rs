@@ -28,7 +28,7 @@ pub fn resolve(args: &ModelArgs) -> Result<String, Failure> {
 fn missing(asked: &str) -> Failure {
     let hint = spelling::question(&nearest(asked)).unwrap_or_else(|| {
         let folder = models_folder().map(|folder| format!(", or a name in {}", folder.display())).unwrap_or_default();
-        format!("give a folder as Hugging Face lays it out, a .safetensors file beside its config.json, `builtin`{folder}")
+        format!("give a folder as Hugging Face lays it out, a GGUF file, a weight file beside its config.json, `builtin`{folder}")
     });
     Failure::io(format!("{asked}: no such file, folder or model")).with_hint(hint)
 }

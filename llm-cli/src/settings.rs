@@ -123,6 +123,10 @@ fn report_load(model: &Model, ui: &Ui) {
             ui.detail(&format!("packed weights {what} cache {}", file.display()));
         }
     }
+    if !report.widened.is_empty() {
+        let types: Vec<String> = report.widened.iter().map(|(packing, count)| format!("{} of {packing}", tensors(*count))).collect();
+        ui.warning(&format!("{}: no packed kernel here, widened to {}", types.join(", "), dtype_name(report.dtype)));
+    }
     for notice in &cache.notices {
         ui.warning(&format!("{notice} (`--no-cache` does without)"));
     }

@@ -1,6 +1,6 @@
 //! A model that is ready to run: weights on their device, tokenizer, chat template, defaults.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -60,7 +60,7 @@ struct Inner {
 }
 
 impl Model {
-    /// Loads the model at `path` (a Hugging Face folder or a `.safetensors` file beside its config.json) or `builtin`.
+    /// Loads the model at `path` (a Hugging Face folder, a weight file beside its config.json, or a GGUF file) or `builtin`.
     ///
     /// # Errors
     /// Whatever is wrong with the files, or a device that cannot hold it.
@@ -205,9 +205,7 @@ pub fn open(path: &str) -> Result<(Checkpoint, Tokenizer, Result<ChatTemplate>)>
         return builtin::open();
     }
     let checkpoint = Checkpoint::open(path)?;
-    let folder = checkpoint.folder().map_or_else(|| PathBuf::from(path), Path::to_owned);
-    let tokenizer = Tokenizer::open(&folder)?;
-    let template = ChatTemplate::open(&folder);
+    let (tokenizer, template) = (checkpoint.tokenizer()?, checkpoint.template());
     Ok((checkpoint, tokenizer, template))
 }
 

@@ -3,6 +3,7 @@
 mod conversations;
 mod devices;
 mod families;
+mod formats;
 mod gradients;
 mod house;
 mod invariance;

@@ -151,7 +151,7 @@ pub struct CacheArgs {
 /// `llm quantize`.
 #[derive(Debug, Args)]
 pub struct QuantizeArgs {
-    /// The model: a folder, a .safetensors file beside its config.json, a name in the models folder, or `builtin`
+    /// The model: a folder, a GGUF file, a weight file beside its config.json, a name in the models folder, or `builtin`
     #[arg(value_name = "IN")]
     pub input: String,
     /// The folder that is written

@@ -9,7 +9,7 @@ use super::parse::{count, id_and_bias, number, positive, seed, tokens, top_k};
 /// The model of a command.
 #[derive(Debug, Args)]
 pub struct ModelArgs {
-    /// A folder, a .safetensors file beside its config.json, a name in the models folder, or `builtin`
+    /// A folder, a GGUF file, a weight file beside its config.json, a name in the models folder, or `builtin`
     #[arg(value_name = "MODEL", conflicts_with = "model")]
     pub positional: Option<String>,
     /// The same as MODEL

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
 
 use llm_infer::chat::ChatTemplate;
 use llm_infer::checkpoint::{CheckReport, Checkpoint, Progress};
 use llm_infer::llm_model::ModelConfig;
-use llm_infer::tokenizer::Tokenizer;
+use llm_infer::tokenizer::TokenizerSummary;
 use llm_infer::{Error, builtin};
 use serde_json::{Value, json};
 
@@ -20,7 +19,7 @@ use crate::ui::{Unit, plain};
 struct Parts {
     checkpoint: Checkpoint,
     config: ModelConfig,
-    tokenizer: Result<Tokenizer, Error>,
+    tokenizer: Result<TokenizerSummary, Error>,
     template: Result<ChatTemplate, Error>,
 }
 
@@ -42,11 +41,11 @@ pub fn run(args: &InspectArgs, environment: &Environment, out: &mut dyn Write) -
 fn open(path: &str) -> llm_infer::Result<Parts> {
     let (checkpoint, tokenizer, template) = if path == builtin::NAME {
         let (checkpoint, tokenizer, template) = builtin::open()?;
-        (checkpoint, Ok(tokenizer), template)
+        (checkpoint, Ok(tokenizer.summary()), template)
     } else {
         let checkpoint = Checkpoint::open(path)?;
-        let folder = checkpoint.folder().unwrap_or(Path::new(path)).to_owned();
-        (checkpoint, Tokenizer::open(&folder), ChatTemplate::open(&folder))
+        let (tokenizer, template) = (checkpoint.tokenizer_summary(), checkpoint.template());
+        (checkpoint, tokenizer, template)
     };
     Ok(Parts { config: checkpoint.model_config()?, checkpoint, tokenizer, template })
 }
@@ -55,8 +54,8 @@ fn open(path: &str) -> llm_infer::Result<Parts> {
 fn check(parts: &Parts, environment: &Environment) -> llm_infer::Result<CheckReport> {
     environment.interrupt.hold();
     parts.checkpoint.check_shapes()?;
-    if let Ok(tokenizer) = &parts.tokenizer {
-        tokenizer.check_ids(parts.config.vocab_size)?;
+    if !parts.checkpoint.is_embedded() && parts.tokenizer.is_ok() {
+        parts.checkpoint.tokenizer()?.check_ids(parts.config.vocab_size)?;
     }
     let bar = environment.ui.progress("checking", Unit::Bytes);
     let show = |done: &Progress| bar.update(done.bytes, done.total_bytes);
@@ -105,8 +104,8 @@ fn as_json(path: &str, parts: &Parts, check: Option<CheckReport>) -> Value {
 fn tokenizer_json(parts: &Parts) -> Value {
     match &parts.tokenizer {
         Ok(tokenizer) => json!({
-            "vocab_size": tokenizer.vocab_size(), "bos_token": tokenizer.bos_token(), "eos_token": tokenizer.eos_token(),
-            "pad_token": tokenizer.pad_token(),
+            "vocab_size": tokenizer.vocab_size, "bos_token": tokenizer.bos_token, "eos_token": tokenizer.eos_token,
+            "pad_token": tokenizer.pad_token,
         }),
         Err(error) => json!({"error": error.to_string()}),
     }
@@ -184,8 +183,8 @@ fn tokenizer_line(parts: &Parts) -> String {
     match &parts.tokenizer {
         Ok(tokenizer) => {
             let special = |name: &str, token: Option<&str>| token.map(|token| format!(", {name} `{token}`")).unwrap_or_default();
-            let (bos, eos) = (special("bos", tokenizer.bos_token()), special("eos", tokenizer.eos_token()));
-            format!("{} tokens{bos}{eos}, ends at {:?}", tokenizer.vocab_size(), parts.checkpoint.generation_config().eos_token_id)
+            let (bos, eos) = (special("bos", tokenizer.bos_token.as_deref()), special("eos", tokenizer.eos_token.as_deref()));
+            format!("{} tokens{bos}{eos}, ends at {:?}", tokenizer.vocab_size, parts.checkpoint.generation_config().eos_token_id)
         }
         Err(error) => format!("unusable: {error}"),
     }

@@ -26,7 +26,7 @@ mod python;
 mod render;
 mod repr;
 mod source;
-pub(crate) use source::token_content;
+pub(crate) use source::{missing as missing_template, token_content};
 mod tests;
 mod text;
 mod value;

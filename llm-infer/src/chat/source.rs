@@ -57,7 +57,8 @@ fn from_config(path: &Path, found: &Json, bos: Option<&str>, eos: Option<&str>) 
     }
 }
 
-fn missing(dir: &Path) -> Error {
+/// What is said of a model without a template.
+pub(crate) fn missing(dir: &Path) -> Error {
     Error::Template {
         message: format!("{}: no chat template found", dir.display()),
         hint: Some("this model may not be made for chat: use `llm generate` without `--chat`, or add a `chat_template.jinja`".into()),

@@ -87,7 +87,15 @@ mod tests {
     use super::*;
 
     fn info(shape: &[usize]) -> TensorInfo {
-        TensorInfo { name: "w".to_owned(), dtype: DType::F32, shape: shape.to_vec(), bytes: 0, format: None, file: Path::new("m").into() }
+        TensorInfo {
+            name: "w".to_owned(),
+            dtype: DType::F32,
+            shape: shape.to_vec(),
+            bytes: 0,
+            format: None,
+            packing: None,
+            file: Path::new("m").into(),
+        }
     }
 
     #[test]

@@ -76,7 +76,7 @@ fn info(parts: &[Part], name: String) -> TensorInfo {
     shape[0] = rows;
     let dtype = if parts[0].piece.plus_one { DType::F32 } else { first.dtype };
     let bytes = (shape.iter().product::<usize>() * dtype.size()) as u64;
-    TensorInfo { name, dtype, format: first.format, shape, bytes, file: first.file.clone() }
+    TensorInfo { name, dtype, format: first.format, packing: first.packing, shape, bytes, file: first.file.clone() }
 }
 
 impl Part {

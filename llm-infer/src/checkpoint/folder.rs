@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::gguf;
+use super::pytorch::PyTorch;
 use super::quantized;
 use super::safetensors::Safetensors;
-use super::sharded::ShardedSafetensors;
+use super::sharded::Sharded;
+use super::sniff::{self, Format};
 use super::source::WeightSource;
 use crate::{Error, Result};
 
@@ -13,7 +16,7 @@ use crate::{Error, Result};
 pub(super) struct Files {
     /// The folder that has config.json, tokenizer.json and the rest.
     pub folder: PathBuf,
-    /// One `.safetensors` file, or the index of several.
+    /// One file of weights, or the index of several.
     pub weights: PathBuf,
 }
 
@@ -25,7 +28,7 @@ impl Files {
             return Ok(Self { folder: path.to_owned(), weights: find_weights(path)? });
         }
         if !metadata.is_file() {
-            return Err(Error::invalid(path, "file type", "a pipe or device", "a folder or a `.safetensors` file"));
+            return Err(Error::invalid(path, "file type", "a pipe or device", "a folder or a file of weights"));
         }
         let folder = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -44,12 +47,15 @@ impl Files {
 
     /// Opens the weights and checks their headers.
     pub fn open_weights(&self) -> Result<Box<dyn WeightSource>> {
-        let is_index = self.weights.extension().is_some_and(|extension| extension == "json");
-        if is_index { Ok(Box::new(ShardedSafetensors::open(&self.weights)?)) } else { quantized::joined(Safetensors::open(&self.weights)?) }
+        match sniff::format(&self.weights)? {
+            Format::Index => Ok(Box::new(Sharded::open(&self.weights)?)),
+            Format::PyTorch => Ok(Box::new(PyTorch::open(&self.weights)?)),
+            _ => quantized::joined(Safetensors::open(&self.weights)?),
+        }
     }
 }
 
-/// `model.safetensors`, else its index, else the only `.safetensors` file there is.
+/// `model.safetensors`, else its index, else the only `.safetensors` file there is, else the same of PyTorch and GGUF.
 fn find_weights(folder: &Path) -> Result<PathBuf> {
     for name in ["model.safetensors", "model.safetensors.index.json"] {
         let path = folder.join(name);
@@ -66,12 +72,24 @@ fn find_weights(folder: &Path) -> Result<PathBuf> {
     if let [only] = with_extension("safetensors")[..] {
         return Ok(folder.join(only));
     }
+    for name in ["pytorch_model.bin", "pytorch_model.bin.index.json"] {
+        let path = folder.join(name);
+        if path.symlink_metadata().is_ok() && with_extension("safetensors").is_empty() {
+            return Ok(path);
+        }
+    }
+    let gguf: Vec<_> = with_extension("gguf").into_iter().filter(|name| !gguf::is_later_piece(name)).collect();
+    let torch: Vec<_> = ["pt", "pth", "bin"].into_iter().flat_map(with_extension).collect();
+    if with_extension("safetensors").is_empty() {
+        match (&gguf[..], &torch[..]) {
+            ([only], []) | ([], [only]) => return Ok(folder.join(only)),
+            _ => {}
+        }
+    }
     let hint = match () {
         () if !with_extension("safetensors").is_empty() => "name one of the `.safetensors` files, or add the index",
-        () if !with_extension("gguf").is_empty() => "the folder has a GGUF file, which is not read yet; use safetensors",
-        () if !with_extension("bin").is_empty() || !with_extension("pth").is_empty() => {
-            "the folder has PyTorch weights; convert them to safetensors"
-        }
+        () if !gguf.is_empty() => "name one of the `.gguf` files",
+        () if !torch.is_empty() => "name one of the `.pt`, `.pth` or `.bin` files",
         () => "give a folder as Hugging Face lays it out: config.json, tokenizer.json, model.safetensors",
     };
     Err(Error::invalid(folder, "weights", "none", "`model.safetensors` or `model.safetensors.index.json`").with_hint(hint))

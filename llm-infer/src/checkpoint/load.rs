@@ -60,6 +60,7 @@ pub(super) fn fill<M: Module>(
         dtype,
         quantized: Vec::new(),
         converted: Vec::new(),
+        widened: Vec::new(),
         unexpected: plan.unexpected,
         ignored: plan.ignored,
         cache: CacheReport::default(),

@@ -7,8 +7,10 @@ mod convert;
 mod derived;
 mod folder;
 mod generation_config;
+mod gguf;
 pub(crate) mod json;
 mod layout;
+mod llama2c;
 mod load;
 mod module;
 mod new_file;
@@ -16,16 +18,20 @@ mod new_folder;
 mod notes;
 mod options;
 mod packed;
+mod pytorch;
 mod quantized;
 mod quantized_file;
 mod report;
 pub(crate) mod resident;
+mod rows;
 mod safetensors;
 mod save;
 mod sharded;
+mod sniff;
 mod source;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -38,6 +44,8 @@ use serde_json::Value;
 
 use self::load::Origin;
 pub use self::safetensors::Safetensors;
+use self::sniff::Format;
+use self::text::{Templates, TextSource};
 pub use generation_config::GenerationConfig;
 pub(crate) use new_file::{require_writable, write_atomic};
 pub(crate) use new_folder::NewFolder;
@@ -47,16 +55,18 @@ pub use options::{LoadOptions, Progress, SaveOptions, Stage, WeightDtype};
 pub use packed::{CacheEntry, CacheReport, PackedCache};
 pub(crate) use quantized_file::{Form, Planned, QuantizedFile};
 pub use report::{CheckReport, Conversion, LoadReport};
-pub use sharded::ShardedSafetensors;
+pub use sharded::Sharded;
 pub use source::{TensorInfo, WeightSource};
 
+use crate::chat::ChatTemplate;
 use crate::quantize::Scheme;
+use crate::tokenizer::{Tokenizer, TokenizerSummary};
 use crate::{Error, Result};
 
 /// A model on disk or in the binary: its configuration, and its weights by name.
 pub struct Checkpoint {
     path: PathBuf,
-    folder: Option<PathBuf>,
+    text: TextSource,
     config_path: PathBuf,
     config: Value,
     generation_config: GenerationConfig,
@@ -64,7 +74,8 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a Hugging Face folder, or a `.safetensors` file beside its config.json; no tensor is read.
+    /// Opens a Hugging Face folder, a file of safetensors or PyTorch beside its config.json, a GGUF file, or one of llama2.c; no tensor
+    /// is read. What a file is decides its content, not its name.
     ///
     /// # Errors
     ///
@@ -72,6 +83,38 @@ impl Checkpoint {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let files = folder::Files::find(path)?;
+        match sniff::format(&files.weights)? {
+            Format::Gguf => Self::open_gguf(path, &files.weights),
+            Format::Llama2c => Self::open_llama2c(path, &files.weights),
+            _ => Self::open_folder(path, files),
+        }
+    }
+
+    fn open_gguf(path: &Path, file: &Path) -> Result<Self> {
+        let gguf::Parts { source, config, vocabulary, templates } = gguf::open(file)?;
+        Self::of_one_file(path, file, Box::new(source), config, TextSource::Tokens { vocabulary, templates })
+    }
+
+    fn open_llama2c(path: &Path, file: &Path) -> Result<Self> {
+        let (source, config, vocabulary) = llama2c::open(file)?;
+        Self::of_one_file(path, file, Box::new(source), config, TextSource::Tokens { vocabulary, templates: Templates::default() })
+    }
+
+    /// A model whose `file` says all that config.json would.
+    fn of_one_file(path: &Path, file: &Path, source: Box<dyn WeightSource>, config: Value, text: TextSource) -> Result<Self> {
+        let checkpoint = Self {
+            path: path.to_owned(),
+            text,
+            config_path: file.to_owned(),
+            generation_config: GenerationConfig::from_json(file, None, &config)?,
+            config,
+            source,
+        };
+        checkpoint.check_quantization()?;
+        Ok(checkpoint)
+    }
+
+    fn open_folder(path: &Path, files: folder::Files) -> Result<Self> {
         let config_path = files.config();
         if config_path.symlink_metadata().is_err() {
             return Err(Error::invalid(path, "config.json", "nothing", "the model's configuration beside its weights")
@@ -85,7 +128,7 @@ impl Checkpoint {
             path: path.to_owned(),
             generation_config: GenerationConfig::from_json(&generation_path, generation_config.as_ref(), &config)?,
             source: as_parameters(files.open_weights()?, &config_path, &config)?,
-            folder: Some(files.folder),
+            text: TextSource::Folder(files.folder),
             config_path,
             config,
         };
@@ -105,7 +148,7 @@ impl Checkpoint {
         let generation_config = generation_config.map(|text| json::parse_object(&generation_path, text.as_bytes())).transpose()?;
         let checkpoint = Self {
             path: path.to_owned(),
-            folder: None,
+            text: TextSource::Embedded,
             generation_config: GenerationConfig::from_json(&generation_path, generation_config.as_ref(), &config)?,
             source: as_parameters(
                 quantized::joined(Safetensors::from_bytes(path.join("model.safetensors"), safetensors)?)?,
@@ -124,9 +167,49 @@ impl Checkpoint {
         &self.path
     }
 
-    /// The folder that also has the tokenizer and the chat template; `None` for an embedded checkpoint.
+    /// The folder that also has the tokenizer and the chat template; `None` where these are in the weight file or embedded.
     pub fn folder(&self) -> Option<&Path> {
-        self.folder.as_deref()
+        match &self.text {
+            TextSource::Folder(folder) => Some(folder),
+            TextSource::Tokens { .. } | TextSource::Embedded => None,
+        }
+    }
+
+    /// Whether it is part of the binary.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.text, TextSource::Embedded)
+    }
+
+    /// The tokenizer that belongs to the weights.
+    ///
+    /// # Errors
+    ///
+    /// One that is missing or damaged, and an embedded checkpoint, which does not know its own.
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
+        self.text.tokenizer(&self.path)
+    }
+
+    /// What the tokenizer that belongs to the weights has; one in the weight file is not built for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Checkpoint::tokenizer`].
+    pub fn tokenizer_summary(&self) -> Result<TokenizerSummary> {
+        self.text.summary(&self.path)
+    }
+
+    /// The chat template that belongs to the weights.
+    ///
+    /// # Errors
+    ///
+    /// One that is missing or damaged.
+    pub fn template(&self) -> Result<ChatTemplate> {
+        self.text.template(&self.path)
+    }
+
+    /// Writes tokenizer and template that are in the weight file to `folder`, as files of a Hugging Face folder.
+    pub(crate) fn write_text(&self, folder: &Path) -> Result<()> {
+        self.text.write(folder)
     }
 
     /// The content of config.json.

@@ -60,7 +60,8 @@ impl Quantized {
                 bytes += info.bytes;
             }
             let (format, dims) = (Some(shape.format), vec![shape.rows, shape.width]);
-            let joined = TensorInfo { name: name.clone(), dtype: DType::U8, shape: dims, bytes, format, file: file.path().into() };
+            let joined =
+                TensorInfo { name: name.clone(), dtype: DType::U8, shape: dims, bytes, format, packing: None, file: file.path().into() };
             whole.insert(format!("{name}{VALUES}"), joined);
         }
         // In the order of the file, each where its values are.

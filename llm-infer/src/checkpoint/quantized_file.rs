@@ -81,7 +81,7 @@ impl QuantizedFile {
             let bytes = (shape.iter().product::<usize>() * dtype.size()) as u64;
             slots.push(Slot {
                 path: name.clone(),
-                info: TensorInfo { name, dtype, shape, bytes, format: None, file: path.into() },
+                info: TensorInfo { name, dtype, shape, bytes, format: None, packing: None, file: path.into() },
                 begin: 0,
             });
         };

@@ -28,6 +28,8 @@ pub struct LoadReport {
     pub quantized: Vec<(QuantFormat, usize)>,
     /// The conversions, from stored to loaded dtype.
     pub converted: Vec<Conversion>,
+    /// Types of packed tensors that were widened as they have no packed form here, and how many there were of each.
+    pub widened: Vec<(&'static str, usize)>,
     /// Tensors in the files that the model has no place for.
     pub unexpected: Vec<String>,
     /// Tensors left out on purpose: what is computed, or tied to another.
@@ -66,10 +68,19 @@ impl LoadReport {
         self.tensors += 1;
         self.parameters += rows * width;
         self.bytes_read += info.bytes;
+        self.count_widened(info);
         self.bytes += format.bytes(rows, width) as u64;
         match self.quantized.iter_mut().find(|(known, _)| *known == format) {
             Some((_, count)) => *count += 1,
             None => self.quantized.push((format, 1)),
+        }
+    }
+
+    fn count_widened(&mut self, info: &TensorInfo) {
+        let Some(packing) = info.packing else { return };
+        match self.widened.iter_mut().find(|(known, _)| *known == packing) {
+            Some((_, count)) => *count += 1,
+            None => self.widened.push((packing, 1)),
         }
     }
 
@@ -79,6 +90,7 @@ impl LoadReport {
         self.parameters += info.elements();
         self.bytes_read += info.bytes;
         self.bytes += (info.elements() * to.size()) as u64;
+        self.count_widened(info);
         // What is quantized is read as f32.
         let from = if info.format.is_some() { DType::F32 } else { info.dtype };
         if from == to {

@@ -107,6 +107,7 @@ impl Safetensors {
                 shape,
                 bytes: end - begin,
                 format: None,
+                packing: None,
                 file: file.blob.path().clone(),
             });
         }

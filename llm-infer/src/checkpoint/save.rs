@@ -102,7 +102,7 @@ impl Planner<'_> {
         };
         let path = self.path.join();
         let bytes = (shape.iter().product::<usize>() * dtype.size()) as u64;
-        let info = TensorInfo { name: (self.name_of)(&path), dtype, shape, bytes, format: None, file: self.file.into() };
+        let info = TensorInfo { name: (self.name_of)(&path), dtype, shape, bytes, format: None, packing: None, file: self.file.into() };
         self.tensors.push(Slot { path, info, begin: 0 });
     }
 }

@@ -1,13 +1,16 @@
-//! A checkpoint in several `.safetensors` files, tied together by `model.safetensors.index.json`.
+//! A checkpoint in several files of safetensors or PyTorch, tied together by `model.safetensors.index.json` or its like.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use burn::tensor::TensorData;
 
 use super::json::{self, Entries};
+use super::pytorch::PyTorch;
 use super::safetensors::Safetensors;
+use super::sniff::{self, Format};
 use super::source::{Blob, TensorInfo, WeightSource};
 use crate::{Error, Result};
 
@@ -21,10 +24,9 @@ const MAX_TENSORS: usize = 1 << 20;
 type WeightMap = Entries<String, MAX_TENSORS>;
 
 /// The shards of one checkpoint.
-#[derive(Debug)]
-pub struct ShardedSafetensors {
+pub struct Sharded {
     index: PathBuf,
-    shards: Vec<Safetensors>,
+    shards: Vec<Box<dyn WeightSource>>,
     tensors: Vec<TensorInfo>,
     /// The shard of each tensor.
     by_name: HashMap<String, usize>,
@@ -35,7 +37,13 @@ struct Index {
     weight_map: WeightMap,
 }
 
-impl ShardedSafetensors {
+impl fmt::Debug for Sharded {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.debug_struct("Sharded").field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
+impl Sharded {
     /// Opens the shards that the index at `path` names, all in its own folder.
     ///
     /// # Errors
@@ -51,7 +59,7 @@ impl ShardedSafetensors {
         }
         let names = shard_names(&weight_map);
         let paths = names.iter().map(|name| shard_path(path, folder, name)).collect::<Result<Vec<_>>>()?;
-        let shards = paths.iter().map(Safetensors::open).collect::<Result<Vec<_>>>()?;
+        let shards = paths.iter().map(|path| open_shard(path)).collect::<Result<Vec<_>>>()?;
         let mut source = Self { index: path.to_owned(), shards, tensors: Vec::new(), by_name: HashMap::new() };
         source.merge()?;
         source.check_index(&names, &weight_map)?;
@@ -92,7 +100,7 @@ impl ShardedSafetensors {
     }
 }
 
-impl WeightSource for ShardedSafetensors {
+impl WeightSource for Sharded {
     fn tensors(&self) -> &[TensorInfo] {
         &self.tensors
     }
@@ -104,7 +112,15 @@ impl WeightSource for ShardedSafetensors {
     }
 
     fn blobs(&self) -> Vec<&Blob> {
-        self.shards.iter().flat_map(Safetensors::blobs).collect()
+        self.shards.iter().flat_map(|shard| shard.blobs()).collect()
+    }
+}
+
+/// One file of those that an index names.
+fn open_shard(path: &Path) -> Result<Box<dyn WeightSource>> {
+    match sniff::format(path)? {
+        Format::PyTorch => Ok(Box::new(PyTorch::open(path)?)),
+        _ => Ok(Box::new(Safetensors::open(path)?)),
     }
 }
 

@@ -24,6 +24,8 @@ pub struct TensorInfo {
     pub dtype: DType,
     /// How a quantized tensor is read; its values and factors count as one tensor.
     pub format: Option<QuantFormat>,
+    /// The type that it is stored in where that is neither `dtype` nor `format`, and is widened when it is read: `q6_k`.
+    pub packing: Option<&'static str>,
     /// The dimensions, outermost first; empty for a scalar.
     pub shape: Vec<usize>,
     /// The stored size in bytes.
@@ -45,6 +47,9 @@ impl TensorInfo {
 
     /// The name of its format or element type: `int4`, `bf16`.
     pub fn type_name(&self) -> String {
+        if let Some(packing) = self.packing {
+            return packing.to_owned();
+        }
         self.format.map_or_else(|| format!("{:?}", self.dtype).to_lowercase(), |format| format.to_string())
     }
 }

@@ -23,7 +23,8 @@ pub(super) fn write(checkpoint: &Checkpoint, quantization: Value, folder: &Path)
     written.map_err(|error| Error::io(&path, error))?;
     match checkpoint.folder() {
         Some(source) => copy(source, folder),
-        None => builtin::write_tokenizer(folder),
+        None if checkpoint.is_embedded() => builtin::write_tokenizer(folder),
+        None => checkpoint.write_text(folder),
     }
 }
 

@@ -140,14 +140,21 @@ pub(super) type Formats = HashMap<String, QuantFormat>;
 
 /// Neither folder may hold the other: the model that is read stays as it is.
 fn refuse_overlap(checkpoint: &Checkpoint, output: &Path) -> Result<()> {
-    let Some(source) = checkpoint.folder() else { return Ok(()) };
-    let source = source.canonicalize().map_err(|error| Error::io(source, error))?;
     // Of a target that is not there yet, the part that is.
     let there = output.ancestors().find(|part| part.exists()).filter(|part| !part.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let target = there.canonicalize().map_err(|error| Error::io(output, error))?;
-    if target.starts_with(&source) || (there == output && source.starts_with(&target)) {
-        let got = format!("`{}`, which is or holds the model, or lies in it", output.display());
-        return Err(Error::request("OUT", got, "a folder elsewhere").with_hint("a model is never quantized in place"));
+    let files = || checkpoint.tensors().iter().map(|info| &*info.file).collect::<HashSet<_>>().into_iter().collect();
+    let sources: Vec<&Path> = match checkpoint.folder() {
+        Some(folder) => vec![folder],
+        None if checkpoint.is_embedded() => Vec::new(),
+        None => files(),
+    };
+    for source in sources {
+        let source = source.canonicalize().map_err(|error| Error::io(source, error))?;
+        if target.starts_with(&source) || (there == output && source.starts_with(&target)) {
+            let got = format!("`{}`, which is or holds the model, or lies in it", output.display());
+            return Err(Error::request("OUT", got, "a folder elsewhere").with_hint("a model is never quantized in place"));
+        }
     }
     Ok(())
 }

@@ -6,16 +6,21 @@
 
 mod added;
 mod limits;
+mod pre;
+mod scored;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod vocabulary;
 
 pub use stream::StreamingDecoder;
+pub(crate) use vocabulary::{Segmentation, TokenKind, Vocabulary};
 
 use crate::chat::{Rendered, token_content};
 use crate::checkpoint::json;
 use crate::{Error, Result};
 use added::AddedTokens;
+use scored::ScoredPieces;
 use serde_json::Value as Json;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -33,10 +38,25 @@ pub struct Tokenizer {
     shared: Arc<Shared>,
 }
 
+/// What a tokenizer has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenizerSummary {
+    /// The largest id plus one.
+    pub vocab_size: usize,
+    /// The `bos_token` of the configuration.
+    pub bos_token: Option<String>,
+    /// The `eos_token` of the configuration.
+    pub eos_token: Option<String>,
+    /// The `pad_token` of the configuration.
+    pub pad_token: Option<String>,
+}
+
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
     library: tokenizers::Tokenizer,
+    /// Cuts texts in place of the library's model, which then only knows the tokens.
+    scored: Option<ScoredPieces>,
     added: AddedTokens,
     /// The control tokens by id: every added token that is not ordinary text.
     control: HashMap<u32, AddedToken>,
@@ -86,7 +106,11 @@ impl Tokenizer {
             Error::invalid(path, "tokenizer", error, "a tokenizer that the `tokenizers` library reads")
                 .with_hint("the file may be cut off or edited: download it again")
         };
-        let mut library = tokenizers::Tokenizer::from_bytes(json).map_err(invalid)?;
+        Self::from_library(path, tokenizers::Tokenizer::from_bytes(json).map_err(invalid)?, config, None)
+    }
+
+    fn from_library(path: &Path, mut library: tokenizers::Tokenizer, config: &Json, scored: Option<ScoredPieces>) -> Result<Self> {
+        let invalid = |error: tokenizers::Error| Error::invalid(path, "tokenizer", error, "one that the `tokenizers` library takes");
         limits::check_growth(path, library.get_normalizer())?;
         library.with_truncation(None).map_err(invalid)?.with_padding(None);
         let mut named = HashMap::new();
@@ -105,6 +129,7 @@ impl Tokenizer {
             named,
             vocab_size,
             library,
+            scored,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -126,6 +151,17 @@ impl Tokenizer {
         let token = self.token(id as u32).unwrap_or_default();
         Err(Error::invalid(&self.shared.path, format!("token `{token}`"), format!("id {id}"), format!("an id below {embedding_rows}"))
             .with_hint("the tokenizer belongs to another model, or the embedding was not resized for added tokens"))
+    }
+
+    /// What it has.
+    pub fn summary(&self) -> TokenizerSummary {
+        let named = |key: &str| self.named(key).map(str::to_owned);
+        TokenizerSummary {
+            vocab_size: self.vocab_size(),
+            bos_token: named("bos_token"),
+            eos_token: named("eos_token"),
+            pad_token: named("pad_token"),
+        }
     }
 
     /// The token of an id, as the vocabulary spells it.
@@ -237,7 +273,10 @@ impl Tokenizer {
     /// The model's tokens of a piece. A vocabulary may hold control tokens too; where one is spelled out in the piece,
     /// the piece is cut behind the first character of it.
     fn tokenize(&self, piece: &str) -> tokenizers::Result<Vec<Token>> {
-        let tokens = self.shared.library.get_model().tokenize(piece)?;
+        let tokens = match &self.shared.scored {
+            Some(scored) => scored.tokenize(piece)?,
+            None => self.shared.library.get_model().tokenize(piece)?,
+        };
         let spelled = |token: &&Token| {
             let text = piece.get(token.offsets.0..token.offsets.1).unwrap_or_default();
             let control = self.shared.control.get(&token.id);
@@ -293,6 +332,19 @@ impl Tokenizer {
 
     fn decoding(&self) -> &Decoding {
         &self.shared.decoding
+    }
+
+    /// The content of a tokenizer.json that is this tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the library does not write it.
+    pub fn to_json(&self) -> Result<Json> {
+        let invalid = |error: &dyn ToString| Error::invalid(&self.shared.path, "tokenizer", error.to_string(), "one that can be written");
+        let mut json: Json = serde_json::to_value(&self.shared.library).map_err(|error| invalid(&error))?;
+        if let Some(scored) = &self.shared.scored {
+            json["model"]["merges"] = serde_json::json!(scored.merges());
+        }
+        Ok(json)
     }
 
     fn library_decode(&self, ids: &[u32], skip_special: bool) -> String {

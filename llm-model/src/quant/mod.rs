@@ -33,7 +33,7 @@ pub enum QuantFormat {
     Int4,
     /// w = scale · q + minimum, q in 0 ..= 15: 5 bits a weight.
     Int4Asymmetric,
-    /// w = scale · (q − 128), q in 1 ..= 255: 8.5 bits a weight.
+    /// w = scale · (q − 128), q in 0 ..= 255, of which rounding leaves out 0: 8.5 bits a weight.
     Int8,
     /// w = scale · q + minimum, q in 0 ..= 255: 9 bits a weight.
     Int8Asymmetric,
@@ -75,7 +75,7 @@ impl QuantFormat {
         }
     }
 
-    /// The smallest and the largest value.
+    /// The smallest and the largest value that rounding gives.
     pub fn range(self) -> (u8, u8) {
         match self {
             Self::Int4 | Self::Int4Asymmetric => (0, 15),

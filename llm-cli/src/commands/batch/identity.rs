@@ -23,25 +23,23 @@ const SAMPLE: u64 = 4096;
 pub fn of(path: &str) -> Result<String> {
     let checkpoint = if path == builtin::NAME { builtin::open()?.0 } else { Checkpoint::open(path)? };
     let mut bytes = Vec::new();
-    match checkpoint.folder() {
-        Some(folder) => {
-            for file in files(&checkpoint, folder) {
-                sample(&file, &mut bytes).map_err(|error| Error::io(&file, error))?;
-            }
-        }
+    if checkpoint.is_embedded() {
         // What is part of the program differs from one version to the next in every weight; the norms are the smallest.
-        None => {
-            for norm in checkpoint.tensors().iter().filter(|info| info.shape.len() == 1) {
-                bytes.extend_from_slice(checkpoint.source().read(&norm.name)?.as_bytes());
-            }
+        for norm in checkpoint.tensors().iter().filter(|info| info.shape.len() == 1) {
+            bytes.extend_from_slice(checkpoint.source().read(&norm.name)?.as_bytes());
+        }
+    } else {
+        for file in files(&checkpoint) {
+            sample(&file, &mut bytes).map_err(|error| Error::io(&file, error))?;
         }
     }
     Ok(fingerprint(&bytes))
 }
 
 /// The files of a model in a fixed order.
-fn files(checkpoint: &Checkpoint, folder: &Path) -> Vec<PathBuf> {
-    let beside = BESIDE.iter().map(|name| folder.join(name)).filter(|path| path.exists());
+fn files(checkpoint: &Checkpoint) -> Vec<PathBuf> {
+    let beside =
+        checkpoint.folder().into_iter().flat_map(|folder| BESIDE.iter().map(|name| folder.join(name))).filter(|path| path.exists());
     let weights: BTreeSet<&Path> = checkpoint.tensors().iter().map(|info| &*info.file).collect();
     beside.chain(weights.into_iter().map(Path::to_owned)).collect()
 }

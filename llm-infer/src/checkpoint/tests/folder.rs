@@ -15,8 +15,8 @@ fn shard(names: &[&str]) -> Vec<u8> {
     tensor_file(&names.iter().map(|name| (*name, &[1usize] as &[usize], &[1.0f32] as &[f32])).collect::<Vec<_>>())
 }
 
-fn open_index(folder: &Path) -> std::result::Result<ShardedSafetensors, String> {
-    ShardedSafetensors::open(folder.join(INDEX)).map_err(|error| error.to_string().replace(&folder.join("").display().to_string(), ""))
+fn open_index(folder: &Path) -> std::result::Result<Sharded, String> {
+    Sharded::open(folder.join(INDEX)).map_err(|error| error.to_string().replace(&folder.join("").display().to_string(), ""))
 }
 
 #[test]
@@ -100,8 +100,10 @@ fn f11_index_and_shards_disagree() {
 
 #[test]
 fn a_folder_without_weights_says_what_it_has() {
-    for (file, hint) in [("x.gguf", "GGUF"), ("pytorch_model.bin", "PyTorch"), ("notes.txt", "as Hugging Face lays it out")] {
-        let folder = folder_with(&[("config.json", b"{}"), (file, b"")]);
+    let hints = [("gguf", "`.gguf` files"), ("bin", "`.bin` files"), ("txt", "as Hugging Face lays it out")];
+    for (ending, hint) in hints {
+        let names = ["a", "b"].map(|stem| format!("{stem}.{ending}"));
+        let folder = folder_with(&[("config.json", b"{}"), (&names[0], b""), (&names[1], b"")]);
         let error = Checkpoint::open(folder.path()).err().unwrap();
         assert!(error.hint().unwrap().contains(hint), "{error}");
     }
@@ -141,7 +143,7 @@ fn f34_pipes_and_devices_are_not_opened() {
     use std::os::unix::fs::symlink;
 
     let message = Checkpoint::open("/dev/zero").err().unwrap().to_string();
-    assert_eq!(message, "/dev/zero: file type: got a pipe or device, expected a folder or a `.safetensors` file");
+    assert_eq!(message, "/dev/zero: file type: got a pipe or device, expected a folder or a file of weights");
     for name in ["config.json", "model.safetensors"] {
         let folder = folder_with(&[("config.json", b"{}"), ("model.safetensors", &shard(&["a"]))]);
         let path = folder.path().join(name);

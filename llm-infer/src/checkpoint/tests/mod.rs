@@ -2,6 +2,7 @@
 
 mod folder;
 mod header;
+mod llama2c;
 mod load;
 mod packed;
 mod quantized;
@@ -34,7 +35,7 @@ fn tensor_file(tensors: &[(&str, &[usize], &[f32])]) -> Vec<u8> {
 }
 
 /// A folder with these files.
-fn folder_with(files: &[(&str, &[u8])]) -> TempDir {
+pub(super) fn folder_with(files: &[(&str, &[u8])]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in files {
         std::fs::write(folder.path().join(name), bytes).unwrap();
@@ -50,7 +51,7 @@ fn refusal(bytes: &[u8]) -> String {
 }
 
 /// The material that is read but not part of the project, where it is there.
-fn shared_data(name: &str) -> Option<PathBuf> {
+pub(super) fn shared_data(name: &str) -> Option<PathBuf> {
     let root =
         std::env::var_os("LLM_TEST_DATA").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
     let path = root.join(name);

@@ -111,7 +111,7 @@ fn f22_configuration_and_weights_speak_of_the_same() {
 }
 
 #[test]
-fn f33_factors_and_values_that_are_none() {
+fn f33_factors_that_are_none() {
     let (header, mut data) = quantized_file(QuantFormat::Int8);
     let offset = |part: &str| header[part]["data_offsets"][0].as_u64().unwrap() as usize;
     let at = offset("w.scales") + 2 * 3;
@@ -123,6 +123,6 @@ fn f33_factors_and_values_that_are_none() {
     data = good;
     data[offset("w.values") + 35] = 0;
     let checkpoint = open(&header, &data, CONFIG).unwrap();
-    let message = checkpoint.source().read("w").unwrap_err().to_string();
-    assert_eq!(message, "built/model.safetensors: tensor `w.values` at [1, 2]: got `0`, expected at least 1");
+    // Our own rounding never has it, but it is a value.
+    assert!(checkpoint.check(None, None).is_ok());
 }
