@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
+use llm_model::arch::Interleaved;
 use serde_json::{Value, json};
 
 use super::json::read_bounded;
-use super::rows::Rows;
+use super::rows;
 use super::source::{Blob, TensorInfo, WeightSource};
 use crate::tokenizer::{Segmentation, TokenKind, Vocabulary};
 use crate::{Error, Result};
@@ -52,7 +53,7 @@ enum Version {
 #[derive(Debug)]
 struct Place {
     begin: u64,
-    rows: Rows,
+    interleaved: Option<Interleaved>,
     /// Numbers to a factor; none where they are floats.
     group: Option<u64>,
 }
@@ -250,7 +251,7 @@ impl Llama2c {
             }
         };
         let shape: Vec<usize> = shape.iter().map(|size| *size as usize).collect();
-        let place = Place { begin: self.end, rows: Rows::of(&name, &shape, config), group };
+        let place = Place { begin: self.end, interleaved: rows::interleaved(&name, &shape, config), group };
         self.end += bytes;
         let packing = group.map(|_| "q8");
         let file = self.blob.path().clone();
@@ -273,7 +274,7 @@ impl WeightSource for Llama2c {
         if let Some(size) = place.group {
             bytes = widened(&bytes, info.elements(), size as usize);
         }
-        let bytes = place.rows.ordered(bytes, &info.shape);
+        let bytes = rows::ordered(bytes, info.shape[0], place.interleaved);
         let numbers: Vec<f32> = bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect();
         Ok(TensorData::new(numbers, info.shape.clone()))
     }

@@ -70,7 +70,7 @@ pub struct Interleaved {
 
 impl Interleaved {
     /// The place, as stored, of what stands at `row` here: first the even numbers of the rotated part, then the odd ones.
-    fn stored(self, row: usize) -> usize {
+    pub fn stored(self, row: usize) -> usize {
         let (head, at) = (row / self.head_dim * self.head_dim, row % self.head_dim);
         let half = self.dim / 2;
         head + match at {

@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
+use llm_model::arch::Interleaved;
 use llm_model::quant::{Flaw, QuantFormat, QuantShape, StoredMatrix};
 use serde_json::Value;
 
@@ -27,7 +28,7 @@ use self::header::{Entry, Header};
 use self::names::Architecture;
 pub(super) use self::split::is_later_piece;
 use self::types::GgmlType;
-use super::rows::Rows;
+use super::rows;
 use super::source::{Blob, TensorInfo, WeightSource};
 use super::text::Templates;
 use crate::tokenizer::Vocabulary;
@@ -62,7 +63,7 @@ pub(super) struct Gguf {
 struct Place {
     blob: usize,
     entry: Entry,
-    rows: Rows,
+    interleaved: Option<Interleaved>,
 }
 
 /// Opens the file `path`, and those that belong to it; only headers are read.
@@ -115,8 +116,8 @@ impl Gguf {
         for (blob, header) in files {
             for entry in header.tensors.into_iter().filter(|entry| !ROPE_FACTORS.contains(&entry.name.as_str())) {
                 let name = architecture.and_then(|known| known.tensor_name(&entry.name)).unwrap_or_else(|| entry.name.clone());
-                let interleaved = architecture.is_some_and(|known| known.interleaved);
-                let rows = if interleaved { Rows::of(&name, &entry.shape, config) } else { Rows::InOrder };
+                let pairs = architecture.is_some_and(|known| known.interleaved);
+                let interleaved = rows::interleaved(&name, &entry.shape, config).filter(|_| pairs);
                 let format = blocks::format(&entry);
                 let packed = format.is_none() && entry.kind.dtype().is_none();
                 source.tensors.push(TensorInfo {
@@ -128,7 +129,7 @@ impl Gguf {
                     bytes: entry.bytes,
                     file: blob.path().clone(),
                 });
-                if source.places.insert(name.clone(), Place { blob: source.blobs.len(), entry, rows }).is_some() {
+                if source.places.insert(name.clone(), Place { blob: source.blobs.len(), entry, interleaved }).is_some() {
                     return Err(Error::invalid(blob.path(), format!("tensor `{name}`"), "two tensors that mean it", "one"));
                 }
             }
@@ -142,10 +143,10 @@ impl Gguf {
     }
 
     /// The bytes of a tensor, its rows in the order that they have elsewhere.
-    fn bytes(&self, Place { blob, entry, rows }: &Place) -> Result<Vec<u8>> {
+    fn bytes(&self, Place { blob, entry, interleaved }: &Place) -> Result<Vec<u8>> {
         let mut bytes = vec![0; entry.bytes as usize];
         self.blobs[*blob].read_exact_at(entry.begin, &mut bytes)?;
-        Ok(rows.ordered(bytes, &entry.shape))
+        Ok(rows::ordered(bytes, entry.shape[0], *interleaved))
     }
 }
 
@@ -156,8 +157,8 @@ impl WeightSource for Gguf {
 
     fn read(&self, name: &str) -> Result<TensorData> {
         let place = self.place(name)?;
-        let Place { blob, entry, rows } = place;
-        if let (Some(dtype), Rows::InOrder) = (entry.kind.dtype(), rows) {
+        let Place { blob, entry, interleaved } = place;
+        if let (Some(dtype), None) = (entry.kind.dtype(), interleaved) {
             // Typed from the start, so that no backend copies it for its alignment.
             let mut data = TensorData::full_dtype(entry.shape.clone(), 0, dtype);
             let read = |bytes: &mut [u8]| self.blobs[*blob].read_exact_at(entry.begin, bytes);
