@@ -56,11 +56,7 @@ fn names_in_files_do_not_command_the_terminal() {
 #[test]
 fn f33_inspect_check_names_the_weight_that_is_no_number() {
     let copy = Copy::of("llama");
-    let path = copy.file("model.safetensors");
-    let mut bytes = std::fs::read(&path).expect("weights");
-    let last = bytes.len() - 4;
-    bytes[last..].copy_from_slice(&f32::NAN.to_le_bytes());
-    std::fs::write(&path, bytes).expect("written");
+    copy.spoil_last_weight();
     assert_eq!(run(&["inspect", &copy.path()]).code, 0);
     refused(&run(&["inspect", &copy.path(), "--check"]), 3, &["NaN", "model.safetensors: "]);
 }

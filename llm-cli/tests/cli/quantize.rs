@@ -157,11 +157,7 @@ fn f58_existing_folders_and_missing_texts_are_refused() {
 fn f33_weights_that_are_no_numbers_are_named() {
     let (folder, out) = place();
     let copy = Copy::of("llama");
-    let path = copy.file("model.safetensors");
-    let mut bytes = std::fs::read(&path).expect("weights");
-    let last = bytes.len() - 4;
-    bytes[last..].copy_from_slice(&f32::NAN.to_le_bytes());
-    std::fs::write(&path, bytes).expect("written");
+    copy.spoil_last_weight();
     let outcome = run(&["quantize", &copy.path(), &out]);
     assert_eq!(outcome.code, 3);
     assert!(outcome.stderr.contains("tensor `") && outcome.stderr.contains("got `NaN`"), "{}", outcome.stderr);
