@@ -62,8 +62,8 @@ unsafe fn at_level<W: Stored>(level: Level, x: &[f32], width: usize, w: &[W], ou
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => x86::avx2(x, width, w, out),
             #[cfg(target_arch = "aarch64")]
-            Level::Neon => all::<super::vector::Neon, W, 8, 4, 4>(x, width, w, out),
-            _ => all::<Plain, W, 8, 2, 4>(x, width, w, out),
+            Level::Neon => all::<super::vector::Neon, W, 8, 4, 4, 4>(x, width, w, out),
+            _ => all::<Plain, W, 8, 2, 4, 2>(x, width, w, out),
         }
     }
 }
@@ -78,7 +78,7 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
     pub unsafe fn avx512<W: Stored>(x: &[f32], width: usize, w: &[W], out: &mut Target) {
         // SAFETY: as the caller promises.
-        unsafe { all::<Avx512, W, 16, 4, 4>(x, width, w, out) }
+        unsafe { all::<Avx512, W, 16, 4, 4, 4>(x, width, w, out) }
     }
 
     /// # Safety
@@ -86,16 +86,22 @@ mod x86 {
     #[target_feature(enable = "avx2,fma,f16c")]
     pub unsafe fn avx2<W: Stored>(x: &[f32], width: usize, w: &[W], out: &mut Target) {
         // SAFETY: as the caller promises.
-        unsafe { all::<Avx2, W, 8, 2, 4>(x, width, w, out) }
+        unsafe { all::<Avx2, W, 8, 2, 4, 2>(x, width, w, out) }
     }
 }
 
-/// Tiles of `T` rows of `x` and `R` of `w`; of what is left three or two rows share what is loaded of `w`, and one takes `FEW` at once.
+/// Tiles of `T` rows of `x` and `R` of `w`; of what is left three share what is loaded of `THREE` of `w`, as
+/// many as the registers hold, two share four, and one takes `FEW` at once.
 ///
 /// # Safety
 /// The processor has the features of `V`, and the arguments fit together.
 #[inline(always)]
-unsafe fn all<V: Vector, W: Stored, const FEW: usize, const T: usize, const R: usize>(x: &[f32], width: usize, w: &[W], out: &mut Target) {
+unsafe fn all<V: Vector, W: Stored, const FEW: usize, const T: usize, const R: usize, const THREE: usize>(
+    x: &[f32],
+    width: usize,
+    w: &[W],
+    out: &mut Target,
+) {
     let tokens = x.len() / width;
     let whole = if tokens == 3 { 0 } else { tokens / T * T };
     // SAFETY: as the caller promises.
@@ -106,7 +112,7 @@ unsafe fn all<V: Vector, W: Stored, const FEW: usize, const T: usize, const R: u
             }
         }
         match tokens - whole {
-            3 => (0..out.width).step_by(4).for_each(|row| tile::<V, W, 3, 4>(x, width, w, [whole, row], out)),
+            3 => (0..out.width).step_by(THREE).for_each(|row| tile::<V, W, 3, THREE>(x, width, w, [whole, row], out)),
             2 => (0..out.width).step_by(4).for_each(|row| tile::<V, W, 2, 4>(x, width, w, [whole, row], out)),
             _ => {
                 for token in whole..tokens {
