@@ -14,7 +14,7 @@ use crate::quant::{QuantFormat, QuantMatrix, QuantShape, tiles};
 pub enum Weight {
     /// f32, f16 or bf16; what is trained.
     Dense(Param<Tensor<2>>),
-    /// Small integers with a scale for every 32 of them.
+    /// Small integers with scales for blocks of them.
     Quantized(QuantWeight),
     /// As dense, and what it is multiplied with is shown to a function: how calibration learns which inputs matter.
     Observed(ObservedWeight),
@@ -41,9 +41,9 @@ impl fmt::Debug for Observer {
 /// A packed matrix on its device, see [`tiles`].
 #[derive(Module, Debug)]
 pub struct QuantWeight {
-    /// `[strips, blocks, lines, 16]`.
+    /// `[strips, tiles, lines, 16]`.
     values: Param<Tensor<4, Int>>,
-    /// `[strips, blocks, factors, 16]`.
+    /// `[strips, tiles, factors, 16]`.
     factors: Param<Tensor<4>>,
     #[module(skip)]
     shape: QuantShape,
@@ -128,9 +128,7 @@ impl Weight {
 impl QuantWeight {
     /// Packs `matrix` and puts it on `device`.
     pub fn new(matrix: &QuantMatrix, device: &Device) -> Self {
-        let QuantMatrix { format, rows, width, .. } = *matrix;
-        let tiles = tiles::pack(matrix);
-        let shape = QuantShape { format, rows, width };
+        let (shape, tiles) = (matrix.shape(), tiles::pack(matrix));
         let [values, factors] = shape.dims();
         Self::from_data(TensorData::new(tiles.values, values), TensorData::new(tiles.factors, factors), shape, device)
     }
@@ -164,7 +162,11 @@ mod tests {
         let (rows, width) = (33, 172);
         let x = TensorData::new((0..3 * width).map(number).collect::<Vec<_>>(), [3, width]);
         for format in QuantFormat::ALL {
-            let matrix = QuantMatrix::nearest(format, &(0..rows * width).map(number).collect::<Vec<_>>(), width);
+            let mut state = 1_u32;
+            let matrix = QuantMatrix::random(QuantShape { format, rows, width }, || {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                state
+            });
             let results = [Device::flex(), Device::ndarray()].map(|device| {
                 let weight = Weight::Quantized(QuantWeight::new(&matrix, &device));
                 assert_eq!((weight.shape(), weight.format()), ([rows, width], Some(format)));

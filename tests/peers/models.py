@@ -12,13 +12,16 @@ HERE = Path(__file__).resolve().parent
 SHAPES_SOURCE = HERE.parents[1] / "llm-cli" / "src" / "commands" / "bench" / "shapes.rs"
 SHAPES = ["smollm2-135m", "qwen2.5-0.5b", "tinyllama-1.1b", "llama-3.2-1b"]
 
-# Format of the GGUF file -> how ours is asked for the same number of bits.
+# Format of the GGUF file -> how ours is asked for the same number of bits; None where it reads that file.
 FORMATS = {
     "q4_0": ["--quantize", "int4"],
     "q4_0-pure": ["--quantize", "int4-pure"],
     "q8_0": ["--quantize", "int8"],
     "f16": ["--dtype", "f16"],
     "bf16": ["--dtype", "bf16"],
+    "q4_k_m": None,
+    "q5_k_m": None,
+    "q6_k": None,
 }
 
 

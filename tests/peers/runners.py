@@ -85,7 +85,9 @@ class Ours:
             lengths = ["--prefill", joined(case.tokens for case in group), "--decode", 0]
         elif first.test == "batch":
             lengths += ["--batch", joined(case.batch for case in group)]
-        command = [self.binary, "bench", "--shape", model.shape, "--device", "cpu", *models.FORMATS[model.format], *lengths,
+        asked = models.FORMATS[model.format]
+        subject = [model.gguf] if asked is None else ["--shape", model.shape, *asked]
+        command = [self.binary, "bench", *subject, "--device", "cpu", *lengths,
                    "--depth", first.depth, "--threads", self.threads, "--runs", 1, "--json"]
 
         def matches(row, case):

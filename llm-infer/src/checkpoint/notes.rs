@@ -1,6 +1,6 @@
 //! What the `__metadata__` of a file with quantized tensors says: which tensors these are, and how anyone can unpack them.
 
-use llm_model::quant::{BLOCK, QuantFormat, QuantShape};
+use llm_model::quant::{BLOCK, QuantFormat, QuantShape, Steps, planes};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -33,18 +33,34 @@ struct Entry {
     shape: [usize; 2],
 }
 
+/// How a weight is computed in a format.
+fn described(format: QuantFormat) -> Value {
+    let weight = if format.has_minima() { "scale * q + minimum".to_owned() } else { format!("scale * (q - {})", format.zero()) };
+    let planes: Vec<usize> = planes(format.bits()).iter().map(|(_, bits)| *bits).collect();
+    let mut described = json!({"bits": format.bits(), "planes": planes, "weight": weight});
+    if let Some(steps) = format.steps() {
+        described["scale_block_size"] = json!(format.sharing() * BLOCK);
+        described["steps"] = json!(match steps {
+            Steps::Both => "of a block, scale and minimum are multiplied by its first and second byte",
+            Steps::Halves => "the scale is multiplied by a signed byte for each half of a block",
+            Steps::Nibbles => "scale and minimum are multiplied by the low and the high half of a byte for each half of a block",
+        });
+    }
+    described
+}
+
 /// The notes about `matrices`, by their names.
 pub(super) fn write(matrices: &[(String, QuantShape)]) -> Value {
     let (mut formats, mut tensors) = (Map::new(), Map::new());
     for (name, QuantShape { format, rows, width }) in matrices {
-        let weight = if format.has_minima() { "scale * q + minimum".to_owned() } else { format!("scale * (q - {})", format.zero()) };
-        formats.insert(format.to_string(), json!({"bits": format.bits(), "weight": weight}));
+        formats.insert(format.to_string(), described(*format));
         tensors.insert(name.clone(), json!({"format": format.name(), "shape": [rows, width]}));
     }
     let layout = json!({
-        "X.values": "U8 [rows, ceil(width * bits / 8)]: the q of each row in order; of 4 bits, input 2i is in the low half of byte i and input 2i + 1 in the high half",
-        "X.scales": "F16 [rows, ceil(width / block_size)]: input i of a row has scale i / block_size",
+        "X.values": "U8 [rows, bytes]: the q of each row in order, in planes, one after the other; a plane of p bits has ceil(width * p / 8) bytes, the first input in the lowest bits of the first",
+        "X.scales": "F16 [rows, ceil(width / s)], where s is the format's `scale_block_size`, or else block_size: input i of a row has scale i / s",
         "X.minima": "as the scales, in formats with a minimum",
+        "X.steps": "U8 [rows, 2 * ceil(width / block_size)]: two bytes for each block, in formats that say what they mean",
     });
     let notes = json!({"version": VERSION, "block_size": BLOCK, "formats": formats, "layout": layout, "tensors": tensors});
     // Transformers refuses files that do not say which framework's layout they follow.

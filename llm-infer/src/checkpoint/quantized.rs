@@ -1,4 +1,4 @@
-//! A `.safetensors` file with quantized tensors: `X.values`, `X.scales` and perhaps `X.minima` are shown as the one tensor `X`.
+//! A `.safetensors` file with quantized tensors: `X.values`, `X.scales` and perhaps `X.minima` and `X.steps` are shown as the one tensor `X`.
 
 use std::collections::HashMap;
 
@@ -14,6 +14,7 @@ use crate::{Error, Result};
 pub(super) const VALUES: &str = ".values";
 pub(super) const SCALES: &str = ".scales";
 pub(super) const MINIMA: &str = ".minima";
+pub(super) const STEPS: &str = ".steps";
 
 /// A file some of whose tensors are quantized.
 #[derive(Debug)]
@@ -27,7 +28,10 @@ pub(super) struct Quantized {
 pub(super) fn parts(name: &str, shape: QuantShape) -> Vec<(String, DType, [usize; 2])> {
     let mut parts = vec![(format!("{name}{VALUES}"), DType::U8, [shape.rows, shape.row_bytes()])];
     for factor in [SCALES, MINIMA].into_iter().take(shape.format.factors()) {
-        parts.push((format!("{name}{factor}"), DType::F16, [shape.rows, shape.blocks()]));
+        parts.push((format!("{name}{factor}"), DType::F16, [shape.rows, shape.scales()]));
+    }
+    if shape.format.steps().is_some() {
+        parts.push((format!("{name}{STEPS}"), DType::U8, [shape.rows, 2 * shape.blocks()]));
     }
     parts
 }
@@ -70,6 +74,11 @@ impl Quantized {
         Ok(Self { tensors, shapes: shapes.into_iter().collect(), file })
     }
 
+    fn bytes(&self, name: &str, part: &str) -> Result<Vec<u8>> {
+        let data = self.file.read(&format!("{name}{part}"))?;
+        data.try_into_vec().map_err(|error| Error::invalid(self.file.path(), format!("tensor `{name}{part}`"), error, "u8"))
+    }
+
     fn factors(&self, name: &str, part: &str) -> Result<Vec<f16>> {
         let data = self.file.read(&format!("{name}{part}"))?;
         data.try_into_vec().map_err(|error| Error::invalid(self.file.path(), format!("tensor `{name}{part}`"), error, "f16"))
@@ -93,10 +102,10 @@ impl WeightSource for Quantized {
         let path = self.file.path();
         let unknown = || Error::invalid(path, format!("tensor `{name}`"), "no such quantized tensor", "one");
         let shape = *self.shapes.get(name).ok_or_else(unknown)?;
-        let values = self.file.read(&format!("{name}{VALUES}"))?;
-        let values = values.try_into_vec().map_err(|error| Error::invalid(path, format!("tensor `{name}{VALUES}`"), error, "u8"))?;
         let minima = if shape.format.has_minima() { self.factors(name, MINIMA)? } else { Vec::new() };
-        let stored = StoredMatrix { shape, values, scales: self.factors(name, SCALES)?, minima };
+        let steps = if shape.format.steps().is_some() { self.bytes(name, STEPS)? } else { Vec::new() };
+        let steps = steps.as_chunks().0.to_vec();
+        let stored = StoredMatrix { shape, values: self.bytes(name, VALUES)?, scales: self.factors(name, SCALES)?, minima, steps };
         stored.check().map_err(|Flaw { part, row, place, got, expected }| {
             Error::invalid(path, format!("tensor `{name}.{part}` at [{row}, {place}]"), format!("`{got}`"), expected)
                 .with_hint("the file is damaged; quantize the model again")

@@ -141,11 +141,15 @@ impl QuantizedFile {
         })?;
         assert!(stored.matrix() == *matrix, "`{name}` does not unpack to what was packed");
         let QuantShape { rows, .. } = stored.shape;
-        let (bytes, blocks) = (stored.shape.row_bytes(), stored.shape.blocks());
+        let (bytes, factors, blocks) = (stored.shape.row_bytes(), stored.shape.scales(), stored.shape.blocks());
         self.put(&format!("{name}{}", quantized::VALUES), &TensorData::new(stored.values, [rows, bytes]))?;
-        self.put(&format!("{name}{}", quantized::SCALES), &TensorData::new(stored.scales, [rows, blocks]))?;
+        self.put(&format!("{name}{}", quantized::SCALES), &TensorData::new(stored.scales, [rows, factors]))?;
         if stored.shape.format.has_minima() {
-            self.put(&format!("{name}{}", quantized::MINIMA), &TensorData::new(stored.minima, [rows, blocks]))?;
+            self.put(&format!("{name}{}", quantized::MINIMA), &TensorData::new(stored.minima, [rows, factors]))?;
+        }
+        if stored.shape.format.steps().is_some() {
+            let steps = stored.steps.into_flattened();
+            self.put(&format!("{name}{}", quantized::STEPS), &TensorData::new(steps, [rows, 2 * blocks]))?;
         }
         Ok(())
     }

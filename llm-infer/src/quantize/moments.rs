@@ -139,7 +139,15 @@ pub(super) mod tests {
         let moments = Moments { width: 2, gram: vec![1.0, 2.0, 2.0, 4.0], magnitude: vec![1.0, 2.0] };
         assert_eq!((moments.energy(&[3.0, -1.0, 1.0, 0.0]), moments.squares()), (2.0, vec![1.0, 4.0]));
         let (values, scales) = (vec![11, 6], vec![half::f16::ONE]);
-        let matrix = QuantMatrix { format: llm_model::quant::QuantFormat::Int4, rows: 1, width: 2, values, scales, minima: Vec::new() };
+        let matrix = QuantMatrix {
+            format: llm_model::quant::QuantFormat::Int4,
+            rows: 1,
+            width: 2,
+            values,
+            scales,
+            minima: Vec::new(),
+            steps: Vec::new(),
+        };
         // (3, -2) instead of (3, -1).
         assert_eq!(moments.output_error(&[3.0, -1.0], &matrix), 2.0);
         assert_eq!(weight_error(&[3.0, 2.0], &matrix), 4.0 / 13.0f64.sqrt());

@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_search_is_never_worse_than_the_span_and_mostly_better() {
-        for format in QuantFormat::ALL {
+        for format in QuantFormat::ROUNDED {
             let (mut better, ones) = (0, [1.0; BLOCK]);
             for seed in 0..200 {
                 let weights = weights(seed);
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn zeros_and_short_blocks_are_exact() {
         let mut values = [0; 3];
-        for format in QuantFormat::ALL {
+        for format in QuantFormat::ROUNDED {
             let (scale, minimum) = round(format, &[0.0; 3], &[1.0; BLOCK], &mut values);
             assert!(values.iter().all(|q| format.weight(*q, scale, minimum) == 0.0), "{format}");
         }

@@ -41,7 +41,7 @@ pub use tensors::{
     activation, append, attention, gated, gated_linear, layer_norm, linear, linear_onto, linear_three, quant_rows, rms_norm, rope, softcap,
 };
 
-/// A packed matrix: `values [strips, blocks, lines, 16]` and `factors [strips, blocks, factors, 16]`, see [`crate::quant::tiles`].
+/// A packed matrix: `values [strips, tiles, lines, 16]` and `factors [strips, tiles, factors, 16]`, see [`crate::quant::tiles`].
 #[derive(Debug, Clone, ExtensionType)]
 pub struct QuantTensor<B: Backend> {
     /// Words of 32 bits.

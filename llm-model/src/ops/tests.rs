@@ -66,7 +66,7 @@ fn exact(rows: usize, width: usize) -> Vec<f32> {
 }
 
 fn quant_tensor<B: CpuBackend>(matrix: &QuantMatrix, halves: bool) -> QuantTensor<B> {
-    let (shape, device) = (QuantShape { format: matrix.format, rows: matrix.rows, width: matrix.width }, B::Device::default());
+    let (shape, device) = (matrix.shape(), B::Device::default());
     let tiles = tiles::pack(matrix);
     let factors = TensorData::new(tiles.factors, shape.dims()[1]);
     QuantTensor {
@@ -76,12 +76,21 @@ fn quant_tensor<B: CpuBackend>(matrix: &QuantMatrix, halves: bool) -> QuantTenso
     }
 }
 
+/// Numbers that look random.
+fn numbers() -> impl FnMut() -> u32 {
+    let mut state = 1_u32;
+    move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state
+    }
+}
+
 fn quant_linear_agrees<B: CpuBackend>(halves: bool) {
     for format in QuantFormat::ALL {
         // One block, rows and widths that fill no tile, and batches of every remainder.
         let odd = [(1, 1, 1), (3, 32, 1), (2, 64, 300), (5, 31, 7), (17, 172, 129), (40, 96, 64)];
         for (rows, width, outputs) in odd.into_iter().chain((1..=17).map(|rows| (rows, 172, 33))) {
-            let matrix = QuantMatrix::nearest(format, &values(outputs * width, 3), width);
+            let matrix = QuantMatrix::random(QuantShape { format, rows: outputs, width }, numbers());
             let device = B::Device::default();
             let x = B::from_vec(exact(rows, width), Shape::new([rows, width]));
             let what = format!("{format} {rows}x{width}x{outputs}");

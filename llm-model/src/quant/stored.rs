@@ -1,11 +1,13 @@
 //! How quantized weights lie in files: row by row, the same on every machine.
 //!
-//! A row of int8 has a byte for each input; a row of int4 has a byte for two, input 2i in the low half and 2i + 1 in the high
-//! half, and a last half that no input needs is 0. Scales, and minima where the format has them, are `[rows, blocks]` in f16.
+//! The values of a row lie in planes, one after the other: of int4 there is one, a byte for two inputs, input 2i in the low half and 2i + 1
+//! in the high half; of a format of five bits the low four lie like this, then the fifth bits, input 8i + j in bit j of byte i. What
+//! fills up the last byte of a plane is 0. Scales, and minima where the format has them, are `[rows, scales of a row]` in f16, steps
+//! `[rows, blocks]` of two bytes.
 
 use half::f16;
 
-use super::{BLOCK, QuantMatrix, QuantShape};
+use super::{QuantMatrix, QuantShape, planes};
 
 /// A quantized matrix as a file holds it.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,10 +16,12 @@ pub struct StoredMatrix {
     pub shape: QuantShape,
     /// `[rows, bytes of a row]`.
     pub values: Vec<u8>,
-    /// `[rows, blocks]`.
+    /// `[rows, scales of a row]`, see [`QuantShape::scales`].
     pub scales: Vec<f16>,
-    /// `[rows, blocks]`, empty where the format has none.
+    /// As the scales; empty where the format has none.
     pub minima: Vec<f16>,
+    /// `[rows, blocks]`; empty where the format has none.
+    pub steps: Vec<[u8; 2]>,
 }
 
 /// What is wrong with a [`StoredMatrix`], and where.
@@ -38,34 +42,38 @@ pub struct Flaw {
 impl QuantShape {
     /// Bytes of a row of values in a file.
     pub fn row_bytes(&self) -> usize {
-        (self.width * self.format.bits()).div_ceil(8)
-    }
-
-    /// Blocks of a row.
-    pub fn blocks(&self) -> usize {
-        self.width.div_ceil(BLOCK)
+        planes(self.format.bits()).iter().map(|(_, bits)| (self.width * bits).div_ceil(8)).sum()
     }
 
     /// Bytes of the matrix in a file.
     pub fn stored_bytes(&self) -> usize {
-        self.rows * (self.row_bytes() + 2 * self.format.factors() * self.blocks())
+        let steps = if self.format.steps().is_some() { 2 * self.blocks() } else { 0 };
+        self.rows * (self.row_bytes() + 2 * self.format.factors() * self.scales() + steps)
     }
 }
 
 impl From<&QuantMatrix> for StoredMatrix {
     fn from(matrix: &QuantMatrix) -> Self {
-        let QuantMatrix { format, rows, width, .. } = *matrix;
-        let shape = QuantShape { format, rows, width };
-        let values = match format.bits() {
-            4 => matrix
-                .values
-                .chunks_exact(width)
-                .flat_map(|row| row.chunks(2))
-                .map(|pair| pair[0] | pair.get(1).unwrap_or(&0) << 4)
-                .collect(),
-            _ => matrix.values.clone(),
-        };
-        Self { shape, values, scales: matrix.scales.clone(), minima: matrix.minima.clone() }
+        let shape = matrix.shape();
+        let mut values = vec![0; shape.rows * shape.row_bytes()];
+        for (row, bytes) in matrix.values.chunks_exact(shape.width).zip(values.chunks_exact_mut(shape.row_bytes())) {
+            put_planes(shape.format.bits(), row, bytes);
+        }
+        Self { shape, values, scales: matrix.scales.clone(), minima: matrix.minima.clone(), steps: matrix.steps.clone() }
+    }
+}
+
+/// Puts the values of a row, of `bits` bits, into its `bytes` in a file.
+///
+/// # Panics
+/// When these are fewer than [`QuantShape::row_bytes`].
+pub fn put_planes(bits: usize, values: &[u8], bytes: &mut [u8]) {
+    let mut bytes = bytes.iter_mut();
+    for &(shift, bits) in planes(bits) {
+        for (values, byte) in values.chunks(8 / bits).zip(bytes.by_ref()) {
+            let fields = values.iter().enumerate().map(|(place, value)| (value >> shift & u8::MAX >> (8 - bits)) << (place * bits));
+            *byte = fields.fold(0, |byte, field| byte | field);
+        }
     }
 }
 
@@ -76,14 +84,23 @@ impl StoredMatrix {
     /// When there are no such rows.
     pub fn rows(&self, first: usize, count: usize) -> QuantMatrix {
         let QuantShape { format, width, .. } = self.shape;
-        let (bytes, blocks) = (self.shape.row_bytes(), self.shape.blocks());
-        let stored = &self.values[first * bytes..(first + count) * bytes];
-        let values = match format.bits() {
-            4 => stored.chunks_exact(bytes).flat_map(|row| row.iter().flat_map(|byte| [byte & 15, byte >> 4]).take(width)).collect(),
-            _ => stored.to_vec(),
-        };
-        let factors = |all: &[f16]| all.get(first * blocks..(first + count) * blocks).unwrap_or_default().to_vec();
-        QuantMatrix { format, rows: count, width, values, scales: factors(&self.scales), minima: factors(&self.minima) }
+        let bytes = self.shape.row_bytes();
+        let mut values = vec![0; count * width];
+        for (row, values) in self.values[first * bytes..(first + count) * bytes].chunks_exact(bytes).zip(values.chunks_exact_mut(width)) {
+            let mut row = row;
+            for &(shift, bits) in planes(format.bits()) {
+                let plane = row.split_off(..(width * bits).div_ceil(8)).unwrap_or_default();
+                for (values, byte) in values.chunks_mut(8 / bits).zip(plane) {
+                    for (place, value) in values.iter_mut().enumerate() {
+                        *value |= (byte >> (place * bits) & u8::MAX >> (8 - bits)) << shift;
+                    }
+                }
+            }
+        }
+        let part = |of_row: usize| first * of_row..(first + count) * of_row;
+        let factors = |all: &[f16]| all.get(part(self.shape.scales())).unwrap_or_default().to_vec();
+        let steps = self.steps.get(part(self.shape.blocks())).unwrap_or_default().to_vec();
+        QuantMatrix { format, rows: count, width, values, scales: factors(&self.scales), minima: factors(&self.minima), steps }
     }
 
     /// The whole matrix.
@@ -91,28 +108,29 @@ impl StoredMatrix {
         self.rows(0, self.shape.rows)
     }
 
-    /// The first factor that is no number, or value that the format does not have.
+    /// The first factor that is no number, or rest of a byte that is not 0.
     ///
     /// # Errors
     /// The [`Flaw`].
     pub fn check(&self) -> Result<(), Flaw> {
         for (part, factors) in [("scales", &self.scales), ("minima", &self.minima)] {
             if let Some(at) = factors.iter().position(|factor| !factor.is_finite()) {
-                let (row, place) = (at / self.shape.blocks(), at % self.shape.blocks());
+                let (row, place) = (at / self.shape.scales(), at % self.shape.scales());
                 return Err(Flaw { part, row, place, got: factors[at].to_string(), expected: "a finite number".to_owned() });
             }
         }
-        let (width, bytes) = (self.shape.width, self.shape.row_bytes());
-        let flaw = |row, place, got: u8, expected| Err(Flaw { part: "values", row, place, got: got.to_string(), expected });
-        match self.shape.format.bits() {
-            // Of four bits every value is one; only what fills the last byte may be wrong.
-            4 if width.is_multiple_of(2) => Ok(()),
-            4 => match self.values.chunks_exact(bytes).position(|row| row[bytes - 1] >> 4 != 0) {
-                Some(row) => flaw(row, width, self.values[(row + 1) * bytes - 1] >> 4, "0 after the last input".to_owned()),
-                None => Ok(()),
-            },
-            _ => Ok(()),
+        let (width, mut end) = (self.shape.width, 0);
+        for (_, bits) in planes(self.shape.format.bits()) {
+            end += (width * bits).div_ceil(8);
+            let used = width * bits % 8;
+            let mut lasts = self.values.chunks_exact(self.shape.row_bytes()).map(|row| row[end - 1]);
+            if let Some(row) = lasts.position(|last| used > 0 && last >> used != 0) {
+                let got = self.values[row * self.shape.row_bytes() + end - 1] >> used;
+                let expected = "0 after the last input".to_owned();
+                return Err(Flaw { part: "values", row, place: width, got: got.to_string(), expected });
+            }
         }
+        Ok(())
     }
 }
 
@@ -125,10 +143,15 @@ mod tests {
     fn what_is_stored_comes_back() {
         for format in QuantFormat::ALL {
             for (rows, width) in [(1, 1), (2, 33), (17, 172), (5, 64)] {
-                let weights: Vec<f32> = (0..rows * width).map(|i| ((i * 37) % 101) as f32 - 50.0).collect();
-                let matrix = QuantMatrix::nearest(format, &weights, width);
+                let mut state = 1_u32;
+                let shape = QuantShape { format, rows, width };
+                let matrix = QuantMatrix::random(shape, || {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    state
+                });
                 let stored = StoredMatrix::from(&matrix);
-                assert_eq!(stored.values.len() + 2 * (stored.scales.len() + stored.minima.len()), stored.shape.stored_bytes());
+                let factors = stored.scales.len() + stored.minima.len() + stored.steps.len();
+                assert_eq!(stored.values.len() + 2 * factors, shape.stored_bytes());
                 assert_eq!((stored.matrix(), stored.check()), (matrix, Ok(())), "{format} {rows} x {width}");
                 assert_eq!(stored.rows(rows - 1, 1).values, stored.matrix().values[(rows - 1) * width..]);
             }
@@ -138,14 +161,14 @@ mod tests {
     #[test]
     fn inputs_share_bytes_in_their_order() {
         let shape = QuantShape { format: QuantFormat::Int4, rows: 1, width: 3 };
-        let stored = StoredMatrix { shape, values: vec![0x21, 0x03], scales: vec![f16::ONE], minima: Vec::new() };
+        let stored = StoredMatrix { shape, values: vec![0x21, 0x03], scales: vec![f16::ONE], minima: Vec::new(), steps: Vec::new() };
         assert_eq!(stored.matrix().values, [1, 2, 3]);
     }
 
     #[test]
     fn f22_flaws_are_found_where_they_are() {
         let shape = QuantShape { format: QuantFormat::Int4Asymmetric, rows: 2, width: 33 };
-        let good = StoredMatrix { shape, values: vec![0; 34], scales: vec![f16::ONE; 4], minima: vec![f16::ZERO; 4] };
+        let good = StoredMatrix { shape, values: vec![0; 34], scales: vec![f16::ONE; 4], minima: vec![f16::ZERO; 4], steps: Vec::new() };
         let place = |bad: StoredMatrix| bad.check().map_err(|flaw| (flaw.part, flaw.row, flaw.place, flaw.got)).unwrap_err();
         let mut bad = good.clone();
         bad.minima[3] = f16::NAN;
@@ -155,7 +178,7 @@ mod tests {
         assert_eq!(place(bad), ("values", 0, 33, "7".to_owned()));
         // Of eight bits every value is one, also that which our own rounding never has.
         let shape = QuantShape { format: QuantFormat::Int8, rows: 1, width: 2 };
-        let good = StoredMatrix { shape, values: vec![1, 0], scales: vec![f16::ONE], minima: Vec::new() };
+        let good = StoredMatrix { shape, values: vec![1, 0], scales: vec![f16::ONE], minima: Vec::new(), steps: Vec::new() };
         assert_eq!((good.check(), good.matrix().dequantize()), (Ok(()), vec![-127.0, -128.0]));
     }
 }

@@ -1,105 +1,149 @@
-//! How quantized weights lie in memory: tiles of sixteen rows and 32 inputs.
+//! How quantized weights lie in memory: tiles of sixteen rows.
 //!
-//! Rows stand in strips of sixteen. A strip holds, block after block, lines of sixteen words, one for each row: a word has four
-//! inputs in its bytes (int8), or eight (int4, the first four in the low halves). So sixteen 32-bit lanes of a vector, or sixteen
-//! threads of a card, read neighbouring words of sixteen rows against the same inputs. The factors, scales and perhaps
-//! minima, stand apart, sixteen of each for every strip and block. Missing rows and inputs are padded with what multiplies to 0.
+//! Rows stand in strips of sixteen. A strip holds, block after block, lines of sixteen words, one for each row. Values of eight bits
+//! take eight lines a block: a word has four inputs in its bytes. Of four bits a word has eight inputs, the first four in the low halves
+//! of its bytes, and of two bits sixteen. Values of other widths have planes of these, see [`super::planes`]: behind the four lines of low
+//! bits, a format of five bits has a line with the fifth bits. So sixteen 32-bit lanes of a vector, or sixteen threads of a card, read
+//! neighbouring words of sixteen rows against the same inputs. Behind the eight blocks of a superblock four lines hold their steps: for
+//! each block sixteen first bytes, then sixteen second ones. The factors, scales and perhaps minima, stand apart, sixteen of each for
+//! every strip and block or superblock. Missing rows and inputs are padded with what multiplies to 0.
 
 use half::f16;
 
-use super::int4::Int4;
-use super::int8::Int8;
-use super::{BLOCK, QuantFormat, QuantMatrix};
+use super::{BLOCK, BLOCKS, QuantFormat, QuantMatrix, QuantShape, planes};
 
 /// Rows of a strip.
 pub const ROWS: usize = 16;
 
-/// How the values of a row stand in a line.
-pub(super) trait Lines {
-    /// Inputs of a line.
-    const INPUTS: usize;
-
-    /// The bytes of a row for [`Lines::INPUTS`] values.
-    fn pack(values: &[u8]) -> [u8; 4];
-
-    /// The values of a row.
-    fn unpack(bytes: [u8; 4], values: &mut [u8]);
-}
+/// Lines that hold the steps of a superblock.
+const STEP_LINES: usize = BLOCKS * 2 * ROWS / 64;
 
 /// A packed matrix.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tiles {
-    /// `[strips, blocks, lines, 16]`.
+    /// `[strips, tiles, lines, 16]`, where a tile is a block, or a superblock with its steps.
     pub values: Vec<i32>,
-    /// `[strips, blocks, factors, 16]`: the scales, and behind those of each block its minima, where the format has them.
+    /// `[strips, tiles, factors, 16]`: the scales, and behind those of each tile its minima, where the format has them.
     pub factors: Vec<f16>,
 }
 
 /// Lines of a tile.
 pub fn lines(format: QuantFormat) -> usize {
-    BLOCK * format.bits() / 32
+    format.sharing() * format.bits() + if format.steps().is_some() { STEP_LINES } else { 0 }
 }
 
 /// The tiles of `matrix`.
 pub fn pack(matrix: &QuantMatrix) -> Tiles {
-    let values = match matrix.format.bits() {
-        4 => pack_values::<Int4>(matrix),
-        _ => pack_values::<Int8>(matrix),
-    };
-    let mut factors = Vec::with_capacity(matrix.rows.next_multiple_of(ROWS) * matrix.blocks() * matrix.format.factors());
-    for first in (0..matrix.rows).step_by(ROWS) {
-        for block in 0..matrix.blocks() {
-            for all in [&matrix.scales, &matrix.minima].into_iter().take(matrix.format.factors()) {
-                factors.extend((first..first + ROWS).map(|row| all.get(row * matrix.blocks() + block).copied().unwrap_or(f16::ZERO)));
+    let (shape, format) = (matrix.shape(), matrix.format);
+    let [values, factors] = shape.dims();
+    let mut values = vec![0; values.iter().product()];
+    // Padding is the value that stands for 0.
+    let mut row = vec![format.zero(); shape.scales() * format.sharing() * BLOCK];
+    for index in 0..shape.rows.next_multiple_of(ROWS) {
+        row.fill(format.zero());
+        if let Some(filled) = matrix.values.get(index * shape.width..(index + 1) * shape.width) {
+            row[..shape.width].copy_from_slice(filled);
+        }
+        for (block, inputs) in row.as_chunks::<BLOCK>().0.iter().enumerate() {
+            pack_block(&mut values[block_at(shape, index, block)..], format.bits(), inputs);
+        }
+    }
+    if format.steps().is_some() {
+        for (at, steps) in matrix.steps.iter().enumerate() {
+            for (which, step) in steps.iter().enumerate() {
+                let (word, byte) = step_at(shape, at / shape.blocks(), at % shape.blocks(), which);
+                values[word] |= i32::from_le_bytes([*step, 0, 0, 0]) << (8 * byte);
             }
         }
     }
-    Tiles { values, factors }
+    let mut all = Vec::with_capacity(factors.iter().product());
+    for first in (0..shape.rows).step_by(ROWS) {
+        for tile in 0..shape.scales() {
+            for kind in [&matrix.scales, &matrix.minima].into_iter().take(format.factors()) {
+                all.extend((first..first + ROWS).map(|row| kind.get(row * shape.scales() + tile).copied().unwrap_or(f16::ZERO)));
+            }
+        }
+    }
+    Tiles { values, factors: all }
 }
 
 /// The matrix that `tiles` were packed of.
 ///
 /// # Panics
 /// When the tiles are not those of such a matrix.
-pub fn unpack(tiles: &Tiles, format: QuantFormat, rows: usize, width: usize) -> QuantMatrix {
-    let values = match format.bits() {
-        4 => unpack_values::<Int4>(tiles, format, rows, width),
-        _ => unpack_values::<Int8>(tiles, format, rows, width),
+pub fn unpack(tiles: &Tiles, shape: QuantShape) -> QuantMatrix {
+    let QuantShape { format, rows, width } = shape;
+    let mut values = Vec::with_capacity(rows * width);
+    for row in 0..rows {
+        for block in 0..shape.blocks() {
+            values.extend_from_slice(&block_values(&tiles.values, shape, row, block)[..BLOCK.min(width - block * BLOCK)]);
+        }
+    }
+    let all = |kind: usize| {
+        let places = (0..rows * shape.scales()).map(|at| (at / shape.scales(), at % shape.scales()));
+        places.map(|(row, tile)| tiles.factors[factor_at(shape, row, tile, kind)]).collect::<Vec<_>>()
     };
-    let (blocks, count) = (width.div_ceil(BLOCK), format.factors());
-    let at = |row: usize, block: usize, factor: usize| tiles.factors[((row / ROWS * blocks + block) * count + factor) * ROWS + row % ROWS];
-    let all = |factor: usize| (0..rows * blocks).map(|place| at(place / blocks, place % blocks, factor)).collect::<Vec<_>>();
     let minima = if format.has_minima() { all(1) } else { Vec::new() };
-    QuantMatrix { format, rows, width, values, scales: all(0), minima }
+    let places = (0..rows * shape.blocks()).map(|at| (at / shape.blocks(), at % shape.blocks()));
+    let steps = format.steps().map(|_| places.map(|(row, block)| block_steps(&tiles.values, shape, row, block)).collect());
+    QuantMatrix { format, rows, width, values, scales: all(0), minima, steps: steps.unwrap_or_default() }
 }
 
-fn pack_values<L: Lines>(matrix: &QuantMatrix) -> Vec<i32> {
-    let (lines, zero) = (lines(matrix.format), matrix.format.zero());
-    let padded = matrix.blocks() * BLOCK;
-    let mut all = vec![i32::from_le_bytes(L::pack(&[zero; 8])); matrix.rows.next_multiple_of(ROWS) * matrix.blocks() * lines];
-    let mut row = vec![zero; padded];
-    for (index, values) in matrix.values.chunks_exact(matrix.width).enumerate() {
-        row[..matrix.width].copy_from_slice(values);
-        let strip = index / ROWS * matrix.blocks() * lines;
-        for (line, values) in row.chunks_exact(L::INPUTS).enumerate() {
-            all[(strip + line) * ROWS + index % ROWS] = i32::from_le_bytes(L::pack(values));
+/// The values of a block of a row among packed `values`.
+pub fn block_values(values: &[i32], shape: QuantShape, row: usize, block: usize) -> [u8; BLOCK] {
+    let (mut inputs, mut first) = ([0; BLOCK], block_at(shape, row, block));
+    for &(shift, bits) in planes(shape.format.bits()) {
+        for (line, inputs) in inputs.chunks_exact_mut(32 / bits).enumerate() {
+            let word = values[first + line * ROWS].to_le_bytes();
+            for (place, input) in inputs.iter_mut().enumerate() {
+                *input |= (word[place % 4] >> (place / 4 * bits) & u8::MAX >> (8 - bits)) << shift;
+            }
         }
+        first += bits * ROWS;
     }
-    all
+    inputs
 }
 
-fn unpack_values<L: Lines>(tiles: &Tiles, format: QuantFormat, rows: usize, width: usize) -> Vec<u8> {
-    let mut all = Vec::with_capacity(rows * width);
-    let (lines, blocks) = (lines(format), width.div_ceil(BLOCK));
-    let mut row = vec![0; blocks * BLOCK];
-    for index in 0..rows {
-        let strip = index / ROWS * blocks * lines;
-        for (line, values) in row.chunks_exact_mut(L::INPUTS).enumerate() {
-            L::unpack(tiles.values[(strip + line) * ROWS + index % ROWS].to_le_bytes(), values);
+/// The steps of a block of a row among packed `values`, where the format has them.
+pub fn block_steps(values: &[i32], shape: QuantShape, row: usize, block: usize) -> [u8; 2] {
+    [0, 1].map(|which| {
+        let (word, byte) = step_at(shape, row, block, which);
+        values[word].to_le_bytes()[byte]
+    })
+}
+
+/// Where the factor `kind`, 0 the scale and 1 the minimum, of a block or superblock of a row stands.
+pub fn factor_at(shape: QuantShape, row: usize, tile: usize, kind: usize) -> usize {
+    ((row / ROWS * shape.scales() + tile) * shape.format.factors() + kind) * ROWS + row % ROWS
+}
+
+/// Where the first word of a block of a row stands.
+fn block_at(shape: QuantShape, row: usize, block: usize) -> usize {
+    let format = shape.format;
+    let tile = row / ROWS * shape.scales() + block / format.sharing();
+    (tile * lines(format) + block % format.sharing() * format.bits()) * ROWS + row % ROWS
+}
+
+/// The word, and its byte, with a step of a block of a row.
+fn step_at(shape: QuantShape, row: usize, block: usize, which: usize) -> (usize, usize) {
+    let tile = row / ROWS * shape.scales() + block / BLOCKS;
+    let byte = (block % BLOCKS * 2 + which) * ROWS + row % ROWS;
+    ((tile * lines(shape.format) + BLOCKS * shape.format.bits()) * ROWS + byte / 4, byte % 4)
+}
+
+/// Puts the values of a block into the words of one row, which begin `words` and stand sixteen apart.
+fn pack_block(words: &mut [i32], bits: usize, inputs: &[u8; BLOCK]) {
+    let mut first = 0;
+    for &(shift, bits) in planes(bits) {
+        for (line, inputs) in inputs.chunks_exact(32 / bits).enumerate() {
+            let mut word = [0; 4];
+            for (place, input) in inputs.iter().enumerate() {
+                word[place % 4] |= (input >> shift & u8::MAX >> (8 - bits)) << (place / 4 * bits);
+            }
+            words[first + line * ROWS] = i32::from_le_bytes(word);
         }
-        all.extend_from_slice(&row[..width]);
+        first += bits * ROWS;
     }
-    all
 }
 
 #[cfg(test)]
@@ -109,12 +153,16 @@ mod tests {
     #[test]
     fn unpack_gives_back_what_was_packed() {
         for format in QuantFormat::ALL {
-            for (rows, width) in [(1, 1), (3, 32), (16, 172), (17, 64), (33, 31)] {
-                let weights: Vec<f32> = (0..rows * width).map(|i| ((i * 37) % 101) as f32 - 50.0).collect();
-                let matrix = QuantMatrix::nearest(format, &weights, width);
+            for (rows, width) in [(1, 1), (3, 32), (16, 172), (17, 64), (33, 31), (5, 300)] {
+                let mut state = 1_u32;
+                let shape = QuantShape { format, rows, width };
+                let matrix = QuantMatrix::random(shape, || {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    state
+                });
                 let tiles = pack(&matrix);
                 assert_eq!(4 * tiles.values.len() + 2 * tiles.factors.len(), format.bytes(rows, width));
-                assert_eq!(unpack(&tiles, format, rows, width), matrix, "{format} {rows} x {width}");
+                assert_eq!(unpack(&tiles, shape), matrix, "{format} {rows} x {width}");
             }
         }
     }
@@ -123,10 +171,20 @@ mod tests {
     fn a_word_has_the_inputs_of_one_row() {
         let values: Vec<u8> = (0..64).map(|i| (i % 16) as u8).collect();
         let scales = vec![f16::ONE; 2];
-        let matrix = QuantMatrix { format: QuantFormat::Int4, rows: 2, width: 32, values, scales, minima: Vec::new() };
+        let matrix = QuantMatrix { format: QuantFormat::Int4, rows: 2, width: 32, values, scales, minima: Vec::new(), steps: Vec::new() };
         let tiles = pack(&matrix);
         // Row 0: inputs 0 to 3 low, 4 to 7 high; row 1 the same; a padding row is all zeros, that is eights.
         assert_eq!(tiles.values[..3], [0x7362_5140, 0x7362_5140, 0x8888_8888_u32 as i32]);
         assert_eq!(tiles.values[ROWS], 0xfbea_d9c8_u32 as i32);
+    }
+
+    #[test]
+    fn fifth_bits_have_a_line_of_their_own() {
+        let mut values = vec![0; 32];
+        (values[0], values[1], values[4], values[31]) = (0x10, 0x1f, 0x10, 0x10);
+        let scales = vec![f16::ONE];
+        let matrix = QuantMatrix { format: QuantFormat::Int5, rows: 1, width: 32, values, scales, minima: Vec::new(), steps: Vec::new() };
+        let tiles = pack(&matrix);
+        assert_eq!([0, 1, 2, 3, 4].map(|line| tiles.values[line * ROWS] as u32), [0x0000_0f00, 0, 0, 0, 0x8000_0103]);
     }
 }

@@ -1,55 +1,59 @@
-//! ggml's blocks as our own: those that are alike keep their bits, the others become f32.
+//! Tensors of ggml's blocks: packed where a format of ours has their numbers exactly, in f32 elsewhere.
+
+use std::sync::{Mutex, PoisonError};
 
 use half::f16;
 use llm_model::ops::threads;
-use llm_model::quant::{BLOCK, QuantFormat, QuantShape, StoredMatrix};
+use llm_model::quant::{QuantFormat, QuantShape, StoredMatrix, put_planes};
 
 use super::dequantize::dequantize;
 use super::header::Entry;
+use super::packed;
 use super::types::GgmlType;
 
 /// Numbers that one thread widens at a time: whole blocks of every type.
 const PIECE: usize = 1 << 16;
 
+/// Rows that one thread unpacks at a time.
+const ROWS: usize = 16;
+
 /// The format of ours that has exactly the numbers of a matrix; `None` where there is none.
 pub fn format(entry: &Entry) -> Option<QuantFormat> {
-    let format = match entry.kind {
-        GgmlType::Q8_0 => QuantFormat::Int8,
-        GgmlType::Q4_0 => QuantFormat::Int4,
-        GgmlType::Q4_1 => QuantFormat::Int4Asymmetric,
-        _ => return None,
-    };
-    (entry.shape.len() == 2).then_some(format)
+    packed::format(entry.kind).filter(|_| entry.shape.len() == 2)
 }
 
-/// The matrix of these blocks, which are of the type that [`format`] gave the format for.
-pub fn stored(shape: QuantShape, blocks: &[u8]) -> StoredMatrix {
-    let factors = 2 * shape.format.factors();
-    let bytes = BLOCK * shape.format.bits() / 8;
-    let count = shape.rows * shape.blocks();
-    let mut values = vec![0; count * bytes];
-    let (mut scales, mut minima) = (Vec::with_capacity(count), Vec::new());
-    for (block, values) in blocks.chunks_exact(factors + bytes).zip(values.chunks_exact_mut(bytes)) {
-        scales.push(f16::from_le_bytes([block[0], block[1]]));
-        if shape.format.has_minima() {
-            minima.push(f16::from_le_bytes([block[2], block[3]]));
-        }
-        match shape.format.bits() {
-            4 => neighbours(&block[factors..], values),
-            // Signed bytes, where ours stand 128 higher.
-            _ => values.iter_mut().zip(&block[factors..]).for_each(|(value, byte)| *value = byte ^ 0x80),
-        }
+/// The matrix of these blocks of `kind`, whose format [`format`] gave, by all threads.
+pub fn stored(kind: GgmlType, shape: QuantShape, blocks: &[u8]) -> StoredMatrix {
+    let (rows, per_row, minima) = (shape.rows, shape.scales(), shape.format.has_minima());
+    let steps_of_row = if shape.format.steps().is_some() { shape.blocks() } else { 0 };
+    let mut values = vec![0; rows * shape.row_bytes()];
+    let mut factors = vec![[f16::ZERO; 2]; rows * per_row];
+    let mut steps = vec![[0; 2]; rows * steps_of_row];
+    let mut rest = steps.as_mut_slice();
+    let mut jobs = Vec::with_capacity(rows.div_ceil(ROWS));
+    let parts = values.chunks_mut(ROWS * shape.row_bytes()).zip(factors.chunks_mut(ROWS * per_row));
+    for ((values, factors), blocks) in parts.zip(blocks.chunks(ROWS * per_row * kind.block_bytes())) {
+        let steps = rest.split_off_mut(..factors.len() / per_row * steps_of_row).unwrap_or_default();
+        jobs.push(Mutex::new((values, factors, steps, blocks)));
     }
-    StoredMatrix { shape, values, scales, minima }
-}
-
-/// Halves of bytes: ggml has the inputs 0 to 15 in the low ones and 16 to 31 in the high ones, we have neighbours in a byte.
-fn neighbours(block: &[u8], values: &mut [u8]) {
-    let (first, second) = values.split_at_mut(8);
-    for (i, pair) in block.chunks_exact(2).enumerate() {
-        first[i] = pair[0] & 15 | pair[1] << 4;
-        second[i] = pair[0] >> 4 | pair[1] & 0xf0;
-    }
+    threads::for_each(jobs.len(), |index| {
+        let mut job = jobs[index].lock().unwrap_or_else(PoisonError::into_inner);
+        let (values, factors, steps, blocks) = &mut *job;
+        let mut row = vec![0; shape.width];
+        for (at, values) in values.chunks_exact_mut(shape.row_bytes()).enumerate() {
+            let blocks = blocks[at * per_row * kind.block_bytes()..].chunks_exact(kind.block_bytes());
+            let places = row.chunks_exact_mut(kind.block()).zip(&mut factors[at * per_row..]).zip(blocks).enumerate();
+            for (block, ((row, factors), bytes)) in places {
+                let first = at * steps_of_row + block * steps_of_row / per_row;
+                *factors = packed::unpack(kind, bytes, row, &mut steps[first..first + steps_of_row / per_row]);
+            }
+            put_planes(shape.format.bits(), &row, values);
+        }
+    });
+    drop(jobs);
+    let scales = factors.iter().map(|[scale, _]| *scale).collect();
+    let minima = if minima { factors.iter().map(|[_, minimum]| *minimum).collect() } else { Vec::new() };
+    StoredMatrix { shape, values, scales, minima, steps }
 }
 
 /// The numbers of blocks of `kind`, by all threads.
@@ -68,20 +72,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kept_blocks_are_the_numbers_that_ggml_has() {
-        for kind in [GgmlType::Q8_0, GgmlType::Q4_0, GgmlType::Q4_1] {
-            let entry = Entry { name: "w".to_owned(), shape: vec![3, 64], kind, begin: 0, bytes: kind.bytes(192).unwrap() };
-            let mut blocks: Vec<u8> = (0..entry.bytes).map(|i| (i * 89 % 251) as u8).collect();
-            // Scales that are numbers, and the value that our own rounding never has.
-            blocks.chunks_exact_mut(kind.block_bytes()).for_each(|block| block[1] = 0x2c);
-            if kind == GgmlType::Q4_1 {
-                blocks.chunks_exact_mut(kind.block_bytes()).for_each(|block| block[3] = 0x90);
+    fn packed_blocks_are_the_numbers_that_ggml_has() {
+        for kind in GgmlType::all() {
+            let (rows, width) = (35, 512);
+            let bytes = kind.bytes((rows * width) as u64).unwrap();
+            let entry = Entry { name: "w".to_owned(), shape: vec![rows, width], kind, begin: 0, bytes };
+            let Some(format) = format(&entry) else { continue };
+            let mut state = 7_u32;
+            let mut next = || {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 24) as u8
+            };
+            let mut blocks: Vec<u8> = (0..bytes).map(|_| next()).collect();
+            // Factors that are numbers: their high bytes have no exponent of ones.
+            let halves: &[usize] = match kind {
+                GgmlType::Q2K => &[80, 82],
+                GgmlType::Q3K => &[108],
+                GgmlType::Q6K => &[208],
+                GgmlType::Q4_1 | GgmlType::Q5_1 | GgmlType::Q4K | GgmlType::Q5K => &[0, 2],
+                _ => &[0],
+            };
+            for block in blocks.chunks_exact_mut(kind.block_bytes()) {
+                halves.iter().for_each(|at| block[at + 1] &= 0xbb);
             }
-            if kind == GgmlType::Q8_0 {
-                blocks[5] = 0x80;
-            }
-            let shape = QuantShape { format: format(&entry).unwrap(), rows: 3, width: 64 };
-            let stored = stored(shape, &blocks);
+            let stored = stored(kind, QuantShape { format, rows, width }, &blocks);
             assert_eq!(stored.check(), Ok(()));
             assert_eq!(stored.matrix().dequantize(), widened(kind, &blocks), "{kind:?}");
         }

@@ -1,7 +1,7 @@
 //! GGUF files, in one piece or several, as if they were a Hugging Face checkpoint: names, shapes, configuration, tokenizer, template.
 //!
-//! Q8_0, Q4_0 and Q4_1 are our own formats but for the order of their bits, and stay at their bits. Other quantized types are widened
-//! to f32 when they are read, which the report of a load says; nothing is quantized again.
+//! What is quantized stays at its bits, in the order that our kernels read; IQ4_NL becomes eight bits, which hold its numbers exactly, and
+//! MXFP4 is widened to f32, which the report of a load says. Nothing is quantized again.
 
 mod blocks;
 mod config;
@@ -9,6 +9,7 @@ mod dequantize;
 mod header;
 mod metadata;
 mod names;
+mod packed;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -178,10 +179,10 @@ impl WeightSource for Gguf {
         let place = self.place(name)?;
         let file = self.blobs[place.blob].path();
         let Some(format) = blocks::format(&place.entry) else {
-            return Err(Error::invalid(file, format!("tensor `{name}`"), place.entry.kind.name(), "one of Q8_0, Q4_0, Q4_1"));
+            return Err(Error::invalid(file, format!("tensor `{name}`"), place.entry.kind.name(), "a type that has a packed form"));
         };
         let shape = QuantShape { format, rows: place.entry.shape[0], width: place.entry.shape[1] };
-        let stored = blocks::stored(shape, &self.bytes(place)?);
+        let stored = blocks::stored(place.entry.kind, shape, &self.bytes(place)?);
         stored.check().map_err(|Flaw { part, row, place, got, expected }| {
             Error::invalid(file, format!("tensor `{name}`: {part} at [{row}, {place}]"), format!("`{got}`"), expected)
                 .with_hint("the file is damaged: download it again")

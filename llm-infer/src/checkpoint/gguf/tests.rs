@@ -188,8 +188,11 @@ fn blocks_like_ours_stay_and_others_are_widened_and_said() {
     }
     let (_folder, path) = file(&llama(3, 6, &blocks(22)).bytes());
     let report = load(&path);
-    assert_eq!((report.quantized, report.widened), (vec![], vec![("q5_0", 7)]));
-    assert_eq!(Checkpoint::open(&path).unwrap().tensors()[4].type_name(), "q5_0");
+    assert_eq!((report.quantized, report.widened), (vec![(QuantFormat::Int5, 7)], vec![]));
+    let (_folder, path) = file(&llama(3, 39, &blocks(17)).bytes());
+    let report = load(&path);
+    assert_eq!((report.quantized, report.widened), (vec![], vec![("mxfp4", 7)]));
+    assert_eq!(Checkpoint::open(&path).unwrap().tensors()[4].type_name(), "mxfp4");
 }
 
 #[test]

@@ -93,6 +93,12 @@ impl GgmlType {
         })
     }
 
+    /// All of them.
+    #[cfg(test)]
+    pub fn all() -> impl Iterator<Item = Self> {
+        ALL.into_iter().map(|(kind, ..)| kind)
+    }
+
     /// The names of all.
     pub fn names() -> String {
         ALL.map(|(_, _, name, ..)| name).join(", ")

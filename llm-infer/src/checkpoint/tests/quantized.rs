@@ -41,7 +41,7 @@ fn refused_notes(change: impl FnOnce(&mut Value)) -> String {
 
 #[test]
 fn a_quantized_tensor_is_one_tensor() {
-    for format in QuantFormat::ALL {
+    for format in QuantFormat::ROUNDED {
         let (header, data) = quantized_file(format);
         let checkpoint = open(&header, &data, CONFIG).unwrap();
         assert_eq!(METHOD, "llm-blocks");

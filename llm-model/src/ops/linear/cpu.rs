@@ -17,7 +17,6 @@ use crate::ops::simd::tiles::{self, Activations, Kernel, Packed, product};
 use crate::ops::simd::{Floats, Target, products};
 use crate::ops::slices::{CpuBackend, trace};
 use crate::ops::{InputTensor, QuantTensor, WeightTensor, rms_norm, threads};
-use crate::quant::BLOCK;
 
 /// Multiply-adds below which waking the pool costs more than it gives.
 const SMALL: usize = 64 * 1024;
@@ -232,9 +231,9 @@ fn contiguous<B: CpuBackend>(weight: WeightTensor<B>) -> WeightTensor<B> {
 }
 
 /// The tiles of `weight`.
-pub fn packed<B: CpuBackend>(weight: &QuantTensor<B>) -> Packed<'_> {
+fn packed<B: CpuBackend>(weight: &QuantTensor<B>) -> Packed<'_> {
     let QuantTensor { values, factors, shape } = weight;
-    let (bits, zero, minima) = (shape.format.bits(), i32::from(shape.format.zero()), shape.format.has_minima());
-    let blocks = shape.width.div_ceil(BLOCK);
-    Packed { bits, zero, minima, rows: shape.rows, blocks, values: B::words(values), factors: B::floats(factors) }
+    let format = shape.format;
+    let (bits, zero, minima, steps) = (format.bits(), i32::from(format.zero()), format.has_minima(), format.steps());
+    Packed { bits, zero, minima, steps, rows: shape.rows, blocks: shape.blocks(), values: B::words(values), factors: B::floats(factors) }
 }

@@ -7,7 +7,7 @@ use burn::backend::{
 use burn::tensor::{DType, FloatDType, Shape, Slice};
 
 use crate::ops::QuantTensor;
-use crate::quant::{BLOCK, tiles::ROWS};
+use crate::quant::{BLOCK, BLOCKS, QuantFormat, QuantShape, Steps, planes, tiles::ROWS};
 
 /// x · wᵀ.
 pub fn reference<B: Backend>(x: FloatTensor<B>, weight: QuantTensor<B>) -> FloatTensor<B> {
@@ -30,27 +30,77 @@ pub fn rows_reference<B: Backend>(ids: IntTensor<B>, weight: QuantTensor<B>) -> 
     B::float_slice(B::float_select(weights, 0, places), &[Slice::from(0..count), Slice::from(0..shape.width)])
 }
 
-/// All weights in f32, padding and all: `[strips · 16, blocks · 32]`.
+/// All weights in f32, padding and all: `[strips · 16, tiles · inputs of a tile]`.
 fn dequantize<B: Backend>(weight: QuantTensor<B>) -> FloatTensor<B> {
-    let shape = weight.shape;
-    let [strips, blocks, lines, _] = weight.values.shape().dims();
-    let (rows, bits) = (strips * ROWS, shape.format.bits());
-    let mask = (1 << bits) - 1;
-    let input = |index: usize| {
-        let word = B::bitwise_right_shift_scalar(weight.values.clone(), ((8 * (index % 4) + 4 * (index / 4)) as i32).into());
-        B::int_reshape(B::bitwise_and_scalar(word, mask.into()), Shape::new([strips, blocks, lines, ROWS, 1]))
-    };
-    let values = B::int_cat((0..32 / bits).map(input).collect(), 4); // [strips, blocks, lines, 16, inputs]
-    let values = B::int_reshape(B::int_permute(values, &[0, 3, 1, 2, 4]), Shape::new([rows, blocks, BLOCK]));
-    let values = B::float_sub_scalar(B::int_into_float(values, FloatDType::F32), i32::from(shape.format.zero()).into());
+    let QuantTensor { values, factors, shape: QuantShape { format, .. } } = weight;
+    let [strips, tiles, ..] = values.shape().dims::<4>();
+    let (rows, blocks, bits) = (strips * ROWS, tiles * format.sharing(), format.bits());
+    let lines = part::<B>(values.clone(), 2, 0..format.sharing() * bits);
+    let lines = B::int_reshape(lines, Shape::new([strips, blocks, bits, ROWS]));
+    let (mut inputs, mut first) = (None, 0);
+    for &(shift, bits) in planes(bits) {
+        let plane = fields::<B>(part::<B>(lines.clone(), 2, first..first + bits), bits);
+        let plane = B::int_reshape(B::int_permute(plane, &[0, 3, 1, 2, 4]), Shape::new([rows, blocks, BLOCK]));
+        let plane = B::bitwise_left_shift_scalar(plane, (shift as i32).into());
+        inputs = Some(inputs.map_or(plane.clone(), |inputs| B::int_add(inputs, plane)));
+        first += bits;
+    }
+    let Some(inputs) = inputs else { unreachable!("values have planes") };
+    let inputs = B::float_sub_scalar(B::int_into_float(inputs, FloatDType::F32), i32::from(format.zero()).into());
 
-    let factors = if weight.factors.dtype() == DType::F32 { weight.factors } else { B::float_cast(weight.factors, FloatDType::F32) };
-    let factor = |index: usize| {
-        let ranges = [0..strips, 0..blocks, index..index + 1, 0..ROWS].map(Slice::from);
-        let part = B::float_reshape(B::float_slice(factors.clone(), &ranges), Shape::new([strips, blocks, ROWS]));
-        B::float_reshape(B::float_permute(part, &[0, 2, 1]), Shape::new([rows, blocks, 1]))
+    // Every factor for each half of a block, where blocks or superblocks share them.
+    let factors = if factors.dtype() == DType::F32 { factors } else { B::float_cast(factors, FloatDType::F32) };
+    let halves = Shape::new([rows, tiles, 2 * format.sharing()]);
+    let steps = format.steps().map(|kind| steps::<B>(values, format, kind));
+    let factor = |kind: usize| {
+        let ranges = [0..strips, 0..tiles, kind..kind + 1, 0..ROWS].map(Slice::from);
+        let shared = B::float_reshape(B::float_slice(factors.clone(), &ranges), Shape::new([strips, tiles, ROWS]));
+        let shared = B::float_reshape(B::float_permute(shared, &[0, 2, 1]), Shape::new([rows, tiles, 1]));
+        let all = B::float_expand(shared, halves.clone());
+        let all = if let Some(steps) = &steps { B::float_mul(all, steps[kind].clone()) } else { all };
+        B::float_reshape(all, Shape::new([rows, 2 * blocks, 1]))
     };
-    let scaled = B::float_mul(values, factor(0));
-    let weights = if shape.format.has_minima() { B::float_add(scaled, factor(1)) } else { scaled };
+    let scaled = B::float_mul(B::float_reshape(inputs, Shape::new([rows, 2 * blocks, BLOCK / 2])), factor(0));
+    let weights = if format.has_minima() { B::float_add(scaled, factor(1)) } else { scaled };
     B::float_reshape(weights, Shape::new([rows, blocks * BLOCK]))
+}
+
+/// How many times its superblock's scale and minimum are those of each half of a block, `[rows, superblocks, halves]`.
+fn steps<B: Backend>(values: IntTensor<B>, format: QuantFormat, kind: Steps) -> [FloatTensor<B>; 2] {
+    let [strips, tiles, lines, _] = values.shape().dims();
+    let behind = part::<B>(values, 2, BLOCKS * format.bits()..lines);
+    // Sixteen rows in four words, for each block and both steps.
+    let bytes = fields::<B>(B::int_reshape(behind, Shape::new([strips, tiles, BLOCKS * 2, ROWS / 4])), 8);
+    let bytes = B::int_permute(B::int_reshape(bytes, Shape::new([strips, tiles, BLOCKS * 2, ROWS])), &[0, 3, 1, 2]);
+    let bytes = B::int_reshape(bytes, Shape::new([strips * ROWS, tiles, BLOCKS, 2]));
+    let all = Shape::new([strips * ROWS, tiles, 2 * BLOCKS]);
+    let float = |steps| B::float_reshape(B::int_into_float(steps, FloatDType::F32), all.clone());
+    let whole = |which: usize| float(B::int_expand(part::<B>(bytes.clone(), 3, which..which + 1), bytes.shape()));
+    match kind {
+        Steps::Both => [whole(0), whole(1)],
+        Steps::Halves => {
+            // The byte 128 + n with a sign is n − 128.
+            let flipped = B::bitwise_xor_scalar(bytes, 128.into());
+            let signed = B::float_sub_scalar(float(flipped), 128.into());
+            [signed.clone(), signed]
+        }
+        Steps::Nibbles => [float(B::bitwise_and_scalar(bytes.clone(), 15.into())), float(B::bitwise_right_shift_scalar(bytes, 4.into()))],
+    }
+}
+
+/// A range of one dimension.
+fn part<B: Backend>(values: IntTensor<B>, dim: usize, range: std::ops::Range<usize>) -> IntTensor<B> {
+    let dims = values.shape();
+    let ranges: Vec<Slice> = (0..4).map(|at| Slice::from(if at == dim { range.clone() } else { 0..dims[at] })).collect();
+    B::int_slice(values, &ranges)
+}
+
+/// The fields of `bits` bits of each word, those of its bytes side by side, in a dimension behind the four of `words`.
+fn fields<B: Backend>(words: IntTensor<B>, bits: usize) -> IntTensor<B> {
+    let [a, b, c, d] = words.shape().dims();
+    let field = |index: usize| {
+        let moved = B::bitwise_right_shift_scalar(words.clone(), ((8 * (index % 4) + bits * (index / 4)) as i32).into());
+        B::int_reshape(B::bitwise_and_scalar(moved, ((1 << bits) - 1).into()), Shape::new([a, b, c, d, 1]))
+    };
+    B::int_cat((0..32 / bits).map(field).collect(), 4)
 }

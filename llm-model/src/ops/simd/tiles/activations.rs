@@ -32,10 +32,13 @@ impl Activations {
         let panel = tokens.div_ceil(tokens.div_ceil(kernel.tokens()).max(1)).max(1);
         let (count, group) = (tokens * blocks, kernel.group());
         let (mut values, mut scales) = (vec![0; count * BLOCK / 4 * group.bytes()], vec![0.0; count]);
-        let (mut corrections, mut sums) = (vec![0; count], vec![0.0; count]);
+        let (mut corrections, mut sums) = (vec![0; count * kernel.parts()], vec![0.0; count * kernel.parts()]);
         let per_panel = panel * blocks;
         let parts = x.chunks(panel * width).zip(values.chunks_mut(per_panel * BLOCK / 4 * group.bytes()));
-        let parts = parts.zip(scales.chunks_mut(per_panel)).zip(corrections.chunks_mut(per_panel)).zip(sums.chunks_mut(per_panel));
+        let parts = parts
+            .zip(scales.chunks_mut(per_panel))
+            .zip(corrections.chunks_mut(per_panel * kernel.parts()))
+            .zip(sums.chunks_mut(per_panel * kernel.parts()));
         if tokens == 1 {
             parts.for_each(|((((x, values), scales), corrections), sums)| {
                 fill(x, width, zero, kernel, values, scales, corrections, sums);
@@ -74,8 +77,8 @@ impl Activations {
         Panel {
             values: self.values[at * 8 * self.kernel.group().bytes()..].as_ptr(),
             scales: self.scales[at..].as_ptr(),
-            corrections: self.corrections[at..].as_ptr(),
-            sums: self.sums[at..].as_ptr(),
+            corrections: self.corrections[at * self.kernel.parts()..].as_ptr(),
+            sums: self.sums[at * self.kernel.parts()..].as_ptr(),
         }
     }
 }
@@ -84,7 +87,7 @@ vectorized! {
     /// Fills one panel with the tokens `x`, in rows of `width` numbers.
     #[expect(clippy::too_many_arguments, reason = "the four memories of a panel are filled in one pass")]
     fn fill(x: &[f32], width: usize, zero: i32, kernel: Kernel, values: &mut [u8], scales: &mut [f32], corrections: &mut [i32], sums: &mut [f32]) {
-        let (size, group) = (x.len() / width, kernel.group());
+        let (size, group, parts) = (x.len() / width, kernel.group(), kernel.parts());
         for (token, row) in x.chunks_exact(width).enumerate() {
             for (block, x) in row.chunks(BLOCK).enumerate() {
                 let mut padded = [0.0; BLOCK];
@@ -97,10 +100,12 @@ vectorized! {
                 };
                 let place = block * size + token;
                 let (integers, scale) = quantize_block(x);
-                let pairs = sums_of_pairs(&integers);
                 scales[place] = scale;
-                corrections[place] = kernel.correction(pairs, zero);
-                sums[place] = scale * (pairs[0] + pairs[1]) as f32;
+                for (part, integers) in integers.chunks_exact(BLOCK / parts).enumerate() {
+                    let (place, pairs) = ((block * parts + part) * size + token, sums_of_pairs(integers));
+                    corrections[place] = kernel.correction(pairs, zero);
+                    sums[place] = scale * (pairs[0] + pairs[1]) as f32;
+                }
                 for (index, four) in integers.as_chunks::<4>().0.iter().enumerate() {
                     let place = (block * 8 + index) * size + token;
                     match group {
@@ -139,7 +144,7 @@ fn quantize_block(x: &[f32; BLOCK]) -> ([i32; BLOCK], f32) {
 
 /// The sums over the inputs 0 and 1, and 2 and 3, of all groups of four.
 #[inline(always)]
-fn sums_of_pairs(integers: &[i32; BLOCK]) -> [i32; 2] {
+fn sums_of_pairs(integers: &[i32]) -> [i32; 2] {
     let mut lanes = [0; 8];
     for part in integers.as_chunks::<8>().0 {
         for (lane, q) in lanes.iter_mut().zip(part) {

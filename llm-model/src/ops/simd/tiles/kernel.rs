@@ -5,6 +5,8 @@
 
 use half::f16;
 
+use super::{BLOCKS, Job, STEP_WORDS, Steps};
+
 /// What a processor does with f32, one for each row of a tile or of a part of it.
 pub trait Lanes {
     /// The numbers.
@@ -36,6 +38,21 @@ pub trait Lanes {
     /// # Safety
     /// That many f32 can be written.
     unsafe fn store(x: Self::F, to: *mut f32);
+    /// Numbers of eight bits.
+    ///
+    /// # Safety
+    /// That many bytes can be read.
+    unsafe fn bytes(from: *const u8) -> Self::F;
+    /// Numbers of eight bits with a sign.
+    ///
+    /// # Safety
+    /// That many bytes can be read.
+    unsafe fn signed_bytes(from: *const u8) -> Self::F;
+    /// The low halves of bytes, and the high ones.
+    ///
+    /// # Safety
+    /// That many bytes can be read.
+    unsafe fn nibbles(from: *const u8) -> [Self::F; 2];
     /// Tells the processor that this line, if there is one, is read soon.
     ///
     /// # Safety
@@ -47,13 +64,22 @@ pub trait Lanes {
 /// How far ahead weights are asked for that are read for one token only, in bytes.
 const AHEAD: usize = 2048;
 
-/// How a processor multiplies tiles of one format with quantized activations.
-pub trait Tile {
+/// Groups of four inputs in a block.
+const GROUPS: usize = 8;
+
+/// How a processor multiplies tiles of values of some bits with quantized activations.
+pub trait Tile: Sized {
     type Lanes: Lanes;
-    /// Sums of integer products of these rows over one block.
+    /// Sums of integer products of these rows over one part of a block.
     type Sums: Copy;
-    /// Lines of 64 bytes in a tile.
-    const LINES: usize;
+    /// Bits of a value, which are also the lines of 64 bytes of a block.
+    const BITS: usize;
+    /// Parts of a block that have sums, and perhaps factors, of their own: those of 16-bit blocks of 2, 3 and 6 bits.
+    const PARTS: usize = parts(Self::BITS);
+    /// Groups that [`Tile::groups`] multiplies.
+    const TOGETHER: usize = 2;
+    /// Most tokens of a panel, 12 at most.
+    const TOKENS: usize = 4;
     /// How the activations of four inputs lie in memory.
     const GROUP: Group;
 
@@ -63,23 +89,76 @@ pub trait Tile {
         -zero * (sums[0] + sums[1])
     }
 
-    /// The sums of a block that begins.
+    /// The sums of a part that begins.
     ///
     /// # Safety
     /// The processor has the features.
     unsafe fn start(correction: i32) -> Self::Sums;
 
-    /// Adds the products of these rows of a line with the activations of `N` tokens, which follow each other group by group.
+    /// Adds the products of [`Tile::TOGETHER`] groups of a block, from `first` on, with their activations of `N` tokens, which follow each
+    /// other group by group; the lines of the block begin with the words of these rows.
     ///
     /// # Safety
-    /// The processor has the features; a line, and the activations of it for `N` tokens, can be read.
-    unsafe fn line<const N: usize>(line: *const u8, activations: *const u8, sums: &mut [Self::Sums; N]);
+    /// The processor has the features; the lines, and the activations, can be read.
+    unsafe fn groups<const N: usize>(block: *const u8, first: usize, activations: *const u8, sums: &mut [Self::Sums; N]);
 
     /// The sums as f32.
     ///
     /// # Safety
     /// The processor has the features.
     unsafe fn finish(sums: Self::Sums) -> <Self::Lanes as Lanes>::F;
+
+    /// [`Job::run`] with the features of the processor, so that all that is inlined uses them.
+    ///
+    /// # Safety
+    /// The processor has them, and `job.out` can be written.
+    unsafe fn run(job: &Job) {
+        // SAFETY: as the caller promises.
+        unsafe { job.run::<Self>() }
+    }
+}
+
+/// Parts of a block of values of these bits: two where each half has a scale of its own.
+pub const fn parts(bits: usize) -> usize {
+    match bits {
+        2 | 3 | 6 => 2,
+        _ => 1,
+    }
+}
+
+/// A field of a line: where four inputs of a group have bits of their values.
+#[derive(Clone, Copy)]
+pub struct Field {
+    /// Bytes from the first line of the block.
+    pub line: usize,
+    /// Bits to the left that make them those of the value; to the right if it is negative.
+    pub left: i32,
+    /// What of a byte remains then.
+    pub mask: i8,
+}
+
+impl Field {
+    /// The lower bits of the values of `bits` bits of a group of four inputs, and the higher ones, where they lie apart.
+    #[inline(always)]
+    pub const fn of(bits: usize, group: usize) -> (Self, Option<Self>) {
+        let low = if bits < 4 {
+            2
+        } else if bits < 8 {
+            4
+        } else {
+            8
+        };
+        let first = Self::in_plane(0, 0, low, group);
+        (first, if bits > low { Some(Self::in_plane(low, low, bits - low, group)) } else { None })
+    }
+
+    /// In a plane of `bits` bits, behind `lines` lines, whose first bit is bit `shift` of the value.
+    #[inline(always)]
+    const fn in_plane(lines: usize, shift: usize, bits: usize, group: usize) -> Self {
+        let fields = 8 / bits;
+        let left = shift as i32 - (group % fields * bits) as i32;
+        Self { line: 64 * (lines + group / fields), left, mask: ((0xff >> (8 - bits)) << shift) as u8 as i8 }
+    }
 }
 
 /// How the activations of four inputs lie in memory.
@@ -104,13 +183,54 @@ impl Group {
 /// Sixteen rows of packed weights.
 #[derive(Clone, Copy)]
 pub struct Strip {
-    /// Per block its lines.
+    /// Per block its lines, and after each superblock the steps of its blocks.
     pub values: *const u8,
-    /// Per block sixteen scales, and sixteen minima if there are any.
+    /// Per block, or superblock, sixteen scales, and sixteen minima if there are any.
     pub factors: Factors,
     pub minima: bool,
+    pub steps: Option<Steps>,
     pub blocks: usize,
 }
+
+impl Strip {
+    /// Where the lines of a block of `bits` bits begin.
+    ///
+    /// # Safety
+    /// There is such a block.
+    #[inline(always)]
+    unsafe fn block<const STEPS: bool>(self, bits: usize, block: usize) -> *const u8 {
+        let steps = if STEPS { block / BLOCKS * 4 * STEP_WORDS } else { 0 };
+        // SAFETY: as the caller promises.
+        unsafe { self.values.add(64 * bits * block + steps) }
+    }
+
+    /// Scales and minima, zeros where there are none, of the rows from `row` on of a part of a block.
+    ///
+    /// # Safety
+    /// There are such rows and such a block, and the processor has the features.
+    #[inline(always)]
+    unsafe fn factors<T: Tile, const STEPS: bool>(self, block: usize, part: usize, row: usize) -> [Factor<T>; 2] {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let tile = if STEPS { block / BLOCKS } else { block };
+            let place = tile * 16 * (1 + usize::from(self.minima)) + row;
+            let scale = self.factors.at::<T::Lanes>(place);
+            let minimum = if self.minima { self.factors.at::<T::Lanes>(place + 16) } else { T::Lanes::splat(0.0) };
+            let Some(steps) = self.steps.filter(|_| STEPS) else { return [scale, minimum] };
+            let superblock = self.block::<true>(T::BITS, block / BLOCKS * BLOCKS);
+            let behind = superblock.add(BLOCKS * 64 * T::BITS + block % BLOCKS * 32 + row);
+            let [scales, minima] = match steps {
+                Steps::Both => [T::Lanes::bytes(behind), T::Lanes::bytes(behind.add(16))],
+                Steps::Halves => return [T::Lanes::mul(scale, T::Lanes::signed_bytes(behind.add(16 * part))), minimum],
+                Steps::Nibbles => T::Lanes::nibbles(behind.add(16 * part)),
+            };
+            [T::Lanes::mul(scale, scales), T::Lanes::mul(minimum, minima)]
+        }
+    }
+}
+
+/// One factor for each row that a tile multiplies at once.
+type Factor<T> = <<T as Tile>::Lanes as Lanes>::F;
 
 /// Scales and minima.
 #[derive(Clone, Copy)]
@@ -141,9 +261,9 @@ pub struct Panel {
     pub values: *const u8,
     /// Per block and token the scale.
     pub scales: *const f32,
-    /// Per block and token what [`Tile::correction`] says.
+    /// Per part of a block and token what [`Tile::correction`] says.
     pub corrections: *const i32,
-    /// Per block and token scale · Σ integers, read if there are minima.
+    /// Per part of a block and token scale · Σ integers, read if there are minima.
     pub sums: *const f32,
 }
 
@@ -155,7 +275,13 @@ pub struct Panel {
 pub unsafe fn multiply<T: Tile, const N: usize>(strip: Strip, panel: Panel, out: *mut f32, stride: usize) {
     for row in (0..16).step_by(T::Lanes::ROWS) {
         // SAFETY: as the caller promises.
-        unsafe { pass::<T, N>(strip, panel, row, out.add(row), stride) }
+        unsafe {
+            if strip.steps.is_some() {
+                pass::<T, N, true>(strip, panel, row, out.add(row), stride);
+            } else {
+                pass::<T, N, false>(strip, panel, row, out.add(row), stride);
+            }
+        }
     }
 }
 
@@ -164,36 +290,37 @@ pub unsafe fn multiply<T: Tile, const N: usize>(strip: Strip, panel: Panel, out:
 /// # Safety
 /// As [`multiply`].
 #[inline(always)]
-unsafe fn pass<T: Tile, const N: usize>(strip: Strip, panel: Panel, row: usize, out: *mut f32, stride: usize) {
+unsafe fn pass<T: Tile, const N: usize, const STEPS: bool>(strip: Strip, panel: Panel, row: usize, out: *mut f32, stride: usize) {
     // SAFETY: every address lies within what the caller promises.
     unsafe {
         let mut acc = [T::Lanes::splat(0.0); N];
-        let (mut values, mut activations) = (strip.values.add(4 * row), panel.values);
+        let mut activations = panel.values;
         for block in 0..strip.blocks {
-            let corrections = panel.corrections.add(block * N);
-            let mut sums = [T::start(0); N];
-            for (token, sums) in sums.iter_mut().enumerate() {
-                *sums = T::start(*corrections.add(token));
-            }
-            let end = values.add(64 * T::LINES);
-            while values != end {
-                if N == 1 {
-                    T::Lanes::prefetch(values.wrapping_add(AHEAD));
+            let lines = strip.block::<STEPS>(T::BITS, block).add(4 * row);
+            if N == 1 {
+                for line in 0..T::BITS {
+                    T::Lanes::prefetch(lines.wrapping_add(64 * line + AHEAD));
                 }
-                T::line::<N>(values, activations, &mut sums);
-                values = values.add(64);
-                activations = activations.add(N * T::GROUP.bytes() * 8 / T::LINES);
             }
-            let place = if strip.minima { 2 * block } else { block } * 16 + row;
-            let scale = strip.factors.at::<T::Lanes>(place);
-            for token in 0..N {
-                let factor = T::Lanes::mul(scale, T::Lanes::splat(*panel.scales.add(block * N + token)));
-                acc[token] = T::Lanes::fma(T::finish(sums[token]), factor, acc[token]);
-            }
-            if strip.minima {
-                let minimum = strip.factors.at::<T::Lanes>(place + 16);
-                for (token, acc) in acc.iter_mut().enumerate() {
-                    *acc = T::Lanes::fma(minimum, T::Lanes::splat(*panel.sums.add(block * N + token)), *acc);
+            for part in 0..T::PARTS {
+                let at = (block * T::PARTS + part) * N;
+                let mut sums = [T::start(0); N];
+                for (token, sums) in sums.iter_mut().enumerate() {
+                    *sums = T::start(*panel.corrections.add(at + token));
+                }
+                for step in 0..GROUPS / T::PARTS / T::TOGETHER {
+                    T::groups::<N>(lines, part * GROUPS / T::PARTS + step * T::TOGETHER, activations, &mut sums);
+                    activations = activations.add(N * T::TOGETHER * T::GROUP.bytes());
+                }
+                let [scale, minimum] = strip.factors::<T, STEPS>(block, part, row);
+                for token in 0..N {
+                    let factor = T::Lanes::mul(scale, T::Lanes::splat(*panel.scales.add(block * N + token)));
+                    acc[token] = T::Lanes::fma(T::finish(sums[token]), factor, acc[token]);
+                }
+                if strip.minima {
+                    for (token, acc) in acc.iter_mut().enumerate() {
+                        *acc = T::Lanes::fma(minimum, T::Lanes::splat(*panel.sums.add(at + token)), *acc);
+                    }
                 }
             }
         }

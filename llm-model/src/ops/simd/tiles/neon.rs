@@ -6,7 +6,7 @@ use std::arch::asm;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use super::kernel::{Group, Lanes, Tile};
+use super::kernel::{Field, Group, Lanes, Tile};
 
 /// 128-bit registers, four for sixteen rows.
 pub struct Quarter;
@@ -45,6 +45,24 @@ impl Lanes for Quarter {
         unsafe { std::array::from_fn(|part| vfmaq_f32(z[part], x[part], y[part])) }
     }
     #[inline(always)]
+    unsafe fn bytes(from: *const u8) -> [float32x4_t; 4] {
+        // SAFETY: the caller promises sixteen bytes.
+        unsafe { Self::f32s(from.cast::<[u8; 16]>().read().map(f32::from).as_ptr()) }
+    }
+    #[inline(always)]
+    unsafe fn signed_bytes(from: *const u8) -> [float32x4_t; 4] {
+        // SAFETY: the caller promises sixteen bytes.
+        unsafe { Self::f32s(from.cast::<[i8; 16]>().read().map(f32::from).as_ptr()) }
+    }
+    #[inline(always)]
+    unsafe fn nibbles(from: *const u8) -> [[float32x4_t; 4]; 2] {
+        // SAFETY: the caller promises sixteen bytes.
+        unsafe {
+            let bytes = from.cast::<[u8; 16]>().read();
+            [bytes.map(|byte| f32::from(byte & 15)), bytes.map(|byte| f32::from(byte >> 4))].map(|all| Self::f32s(all.as_ptr()))
+        }
+    }
+    #[inline(always)]
     unsafe fn store(x: [float32x4_t; 4], to: *mut f32) {
         // SAFETY: the caller promises room for sixteen f32.
         unsafe { x.into_iter().enumerate().for_each(|(part, x)| vst1q_f32(to.add(4 * part), x)) }
@@ -65,51 +83,61 @@ unsafe fn sdot(mut sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     sums
 }
 
-macro_rules! neon {
-    ($name:ident, $lines:literal, $offset:literal, |$bytes:ident| $groups:expr) => {
-        pub struct $name;
+/// Four signed bytes of each row times four signed bytes of a token, added up in 32 bits by one instruction.
+pub struct Neon<const BITS: usize>;
 
-        impl Tile for $name {
-            type Lanes = Quarter;
-            type Sums = [int32x4_t; 4];
-            const LINES: usize = $lines;
-            const GROUP: Group = Group::Bytes;
+impl<const BITS: usize> Tile for Neon<BITS> {
+    type Lanes = Quarter;
+    type Sums = [int32x4_t; 4];
+    const BITS: usize = BITS;
+    const GROUP: Group = Group::Bytes;
 
-            /// The weights became signed by taking off as much already.
-            fn correction(sums: [i32; 2], zero: i32) -> i32 {
-                ($offset - zero) * (sums[0] + sums[1])
-            }
+    /// Values of eight bits became signed by taking off 128 already.
+    fn correction(sums: [i32; 2], zero: i32) -> i32 {
+        let taken = if BITS == 8 { 128 } else { 0 };
+        (taken - zero) * (sums[0] + sums[1])
+    }
 
-            #[inline(always)]
-            unsafe fn start(correction: i32) -> [int32x4_t; 4] {
-                // SAFETY: NEON is part of the architecture.
-                unsafe { [vdupq_n_s32(correction); 4] }
-            }
+    #[inline(always)]
+    unsafe fn start(correction: i32) -> [int32x4_t; 4] {
+        // SAFETY: NEON is part of the architecture.
+        unsafe { [vdupq_n_s32(correction); 4] }
+    }
 
-            #[inline(always)]
-            unsafe fn line<const N: usize>(line: *const u8, activations: *const u8, sums: &mut [[int32x4_t; 4]; N]) {
-                // SAFETY: the caller promises the line and its activations.
-                unsafe {
-                    for part in 0..4 {
-                        let $bytes = vld1q_u8(line.add(16 * part));
-                        for (group, weights) in $groups.into_iter().enumerate() {
-                            for (token, sums) in sums.iter_mut().enumerate() {
-                                let four = activations.cast::<i32>().add(group * N + token).read_unaligned();
-                                sums[part] = sdot(sums[part], weights, vreinterpretq_s8_s32(vdupq_n_s32(four)));
-                            }
-                        }
+    #[inline(always)]
+    unsafe fn groups<const N: usize>(block: *const u8, first: usize, activations: *const u8, sums: &mut [[int32x4_t; 4]; N]) {
+        // SAFETY: the caller promises the lines and their activations.
+        unsafe {
+            for part in 0..4 {
+                for group in 0..2 {
+                    let (low, high) = Field::of(BITS, first + group);
+                    let mut weights = field(block.add(16 * part), low);
+                    if let Some(high) = high {
+                        weights = vorrq_u8(weights, field(block.add(16 * part), high));
+                    }
+                    let weights = vreinterpretq_s8_u8(if BITS == 8 { veorq_u8(weights, vdupq_n_u8(128)) } else { weights });
+                    for (token, sums) in sums.iter_mut().enumerate() {
+                        let four = activations.cast::<i32>().add(group * N + token).read_unaligned();
+                        sums[part] = sdot(sums[part], weights, vreinterpretq_s8_s32(vdupq_n_s32(four)));
                     }
                 }
             }
-
-            #[inline(always)]
-            unsafe fn finish(sums: [int32x4_t; 4]) -> [float32x4_t; 4] {
-                // SAFETY: NEON is part of the architecture.
-                unsafe { std::array::from_fn(|part| vcvtq_f32_s32(sums[part])) }
-            }
         }
-    };
+    }
+
+    #[inline(always)]
+    unsafe fn finish(sums: [int32x4_t; 4]) -> [float32x4_t; 4] {
+        // SAFETY: NEON is part of the architecture.
+        unsafe { std::array::from_fn(|part| vcvtq_f32_s32(sums[part])) }
+    }
 }
 
-neon!(NeonInt4, 4, 0, |bytes| [vreinterpretq_s8_u8(vandq_u8(bytes, vdupq_n_u8(15))), vreinterpretq_s8_u8(vshrq_n_u8::<4>(bytes))]);
-neon!(NeonInt8, 8, 128, |bytes| [vreinterpretq_s8_u8(veorq_u8(bytes, vdupq_n_u8(128)))]);
+/// The bits of a field of four rows.
+///
+/// # Safety
+/// The line can be read.
+#[inline(always)]
+unsafe fn field(block: *const u8, Field { line, left, mask }: Field) -> uint8x16_t {
+    // SAFETY: as the caller promises.
+    unsafe { vandq_u8(vshlq_u8(vld1q_u8(block.add(line)), vdupq_n_s8(left as i8)), vdupq_n_u8(mask as u8)) }
+}

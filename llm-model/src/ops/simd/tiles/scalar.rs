@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use super::kernel::{Group, Lanes, Tile};
+use super::kernel::{Field, Group, Lanes, Tile};
 
 /// Sixteen numbers.
 pub struct Plain;
@@ -28,6 +28,19 @@ impl Lanes for Plain {
     unsafe fn fma(x: [f32; 16], y: [f32; 16], z: [f32; 16]) -> [f32; 16] {
         std::array::from_fn(|row| x[row].mul_add(y[row], z[row]))
     }
+    unsafe fn bytes(from: *const u8) -> [f32; 16] {
+        // SAFETY: the caller promises sixteen bytes.
+        unsafe { from.cast::<[u8; 16]>().read() }.map(f32::from)
+    }
+    unsafe fn signed_bytes(from: *const u8) -> [f32; 16] {
+        // SAFETY: the caller promises sixteen bytes.
+        unsafe { from.cast::<[i8; 16]>().read() }.map(f32::from)
+    }
+    unsafe fn nibbles(from: *const u8) -> [[f32; 16]; 2] {
+        // SAFETY: the caller promises sixteen bytes.
+        let bytes = unsafe { from.cast::<[u8; 16]>().read() };
+        [bytes.map(|byte| f32::from(byte & 15)), bytes.map(|byte| f32::from(byte >> 4))]
+    }
     unsafe fn store(x: [f32; 16], to: *mut f32) {
         // SAFETY: the caller promises room for sixteen f32.
         unsafe { to.cast::<[f32; 16]>().write_unaligned(x) }
@@ -41,38 +54,40 @@ fn add_group(sums: &mut [i32; 16], weights: &[[u8; 4]; 16], activations: [i8; 4]
     }
 }
 
-macro_rules! scalar {
-    ($name:ident, $lines:literal, |$line:ident| $groups:expr) => {
-        pub struct $name;
+/// Values of `BITS` bits.
+pub struct Scalar<const BITS: usize>;
 
-        impl Tile for $name {
-            type Lanes = Plain;
-            type Sums = [i32; 16];
-            const LINES: usize = $lines;
-            const GROUP: Group = Group::Bytes;
+impl<const BITS: usize> Tile for Scalar<BITS> {
+    type Lanes = Plain;
+    type Sums = [i32; 16];
+    const BITS: usize = BITS;
+    const GROUP: Group = Group::Bytes;
 
-            unsafe fn start(correction: i32) -> [i32; 16] {
-                [correction; 16]
-            }
+    unsafe fn start(correction: i32) -> [i32; 16] {
+        [correction; 16]
+    }
 
-            unsafe fn line<const N: usize>(line: *const u8, activations: *const u8, sums: &mut [[i32; 16]; N]) {
-                // SAFETY: the caller promises a line of 64 bytes.
-                let $line = unsafe { line.cast::<[[u8; 4]; 16]>().read() };
-                for (group, weights) in $groups.iter().enumerate() {
-                    for (token, sums) in sums.iter_mut().enumerate() {
-                        // SAFETY: the caller promises the activations of each group and token.
-                        let four = unsafe { activations.cast::<[i8; 4]>().add(group * N + token).read() };
-                        add_group(sums, weights, four);
-                    }
+    unsafe fn groups<const N: usize>(block: *const u8, first: usize, activations: *const u8, sums: &mut [[i32; 16]; N]) {
+        for group in 0..2 {
+            let (low, high) = Field::of(BITS, first + group);
+            let mut weights = [[0; 4]; 16];
+            for field in [Some(low), high].into_iter().flatten() {
+                // SAFETY: the caller promises the lines of the block.
+                let line = unsafe { block.add(field.line).cast::<[[u8; 4]; 16]>().read() };
+                for (weight, byte) in weights.as_flattened_mut().iter_mut().zip(line.as_flattened()) {
+                    let moved = if field.left < 0 { byte >> -field.left } else { byte << field.left };
+                    *weight |= moved & field.mask as u8;
                 }
             }
-
-            unsafe fn finish(sums: [i32; 16]) -> [f32; 16] {
-                sums.map(|sum| sum as f32)
+            for (token, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: the caller promises the activations of each group and token.
+                let four = unsafe { activations.cast::<[i8; 4]>().add(group * N + token).read() };
+                add_group(sums, &weights, four);
             }
         }
-    };
-}
+    }
 
-scalar!(ScalarInt4, 4, |line| [line.map(|row| row.map(|byte| byte & 15)), line.map(|row| row.map(|byte| byte >> 4))]);
-scalar!(ScalarInt8, 8, |line| [line]);
+    unsafe fn finish(sums: [i32; 16]) -> [f32; 16] {
+        sums.map(|sum| sum as f32)
+    }
+}

@@ -5,7 +5,7 @@ use half::f16;
 use super::*;
 
 /// Rows and width.
-const SIZES: &[(usize, usize)] = if cfg!(miri) { &[(17, 33)] } else { &[(1, 1), (5, 32), (16, 172), (17, 64), (40, 31)] };
+const SIZES: &[(usize, usize)] = if cfg!(miri) { &[(17, 33)] } else { &[(1, 1), (5, 32), (16, 172), (17, 64), (40, 31), (17, 300)] };
 
 fn random(seed: u64) -> impl FnMut() -> u64 {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -30,35 +30,72 @@ fn outputs(packed: &Packed, x: &[f32], width: usize, kernel: Kernel) -> Vec<u32>
     out.iter().map(|x| x.to_bits()).collect()
 }
 
+/// Bits, whether there are minima, and steps.
+const FORMATS: [(usize, bool, Option<Steps>); 11] = [
+    (4, false, None),
+    (4, true, None),
+    (8, false, None),
+    (8, true, None),
+    (5, false, None),
+    (5, true, None),
+    (2, true, Some(Steps::Nibbles)),
+    (3, false, Some(Steps::Halves)),
+    (4, true, Some(Steps::Both)),
+    (5, true, Some(Steps::Both)),
+    (6, false, Some(Steps::Halves)),
+];
+
 #[test]
 fn every_kernel_gives_the_bits_of_the_plain_one() {
-    for bits in [4, 8] {
-        for minima in [false, true] {
-            for &(rows, width) in SIZES {
-                let mut next = random((rows * width * bits) as u64);
-                let blocks = width.div_ceil(BLOCK);
-                let count = rows.div_ceil(ROWS) * blocks * ROWS;
-                let values: Vec<i32> = (0..count * bits).map(|_| next() as i32).collect();
-                let count = count * (1 + usize::from(minima));
-                let factors: Vec<f32> = (0..count).map(|_| (next() % 128) as f32 / 64.0 - 1.0).collect();
-                // Miri does not know the instructions that convert halves.
-                let halves: Vec<f16> = if cfg!(miri) { Vec::new() } else { factors.iter().map(|x| f16::from_f32(*x)).collect() };
-                let zero = if minima { 0 } else { 1 << (bits - 1) };
-                let wide = Packed { bits, zero, minima, rows, blocks, values: &values, factors: Floats::F32(&factors) };
-                let narrow = Packed { factors: Floats::F16(&halves), ..wide };
-                let most = if cfg!(miri) { 5 } else { 25 };
-                let x: Vec<f32> = (0..most * width).map(|_| (next() % 20_001) as f32 / 1000.0 - 10.0).collect();
-                let scalar = *Kernel::all(bits).last().expect("there is a plain kernel");
-                let singles: Vec<Vec<u32>> = x.chunks(width).map(|x| outputs(&wide, x, width, scalar)).collect();
-                for kernel in Kernel::all(bits) {
-                    for tokens in if cfg!(miri) { vec![1, most] } else { (1..=17).chain([most]).collect() } {
-                        let expected = singles[..tokens].concat();
-                        for packed in &[wide, narrow][..if cfg!(miri) { 1 } else { 2 }] {
-                            let got = outputs(packed, &x[..tokens * width], width, kernel);
-                            assert_eq!(got, expected, "{kernel:?} minima {minima} {rows} x {width}, {tokens} tokens");
-                        }
+    for (bits, minima, steps) in FORMATS {
+        for &(rows, width) in SIZES {
+            let mut next = random((rows * width * bits) as u64);
+            let blocks = width.div_ceil(BLOCK);
+            let zero = if minima { 0 } else { 1 << (bits - 1) };
+            let empty = Packed { bits, zero, minima, steps, rows, blocks, values: &[], factors: Floats::F32(&[]) };
+            let values: Vec<i32> = (0..empty.strips() * empty.words_of_strip()).map(|_| next() as i32).collect();
+            let count = empty.strips() * empty.factors_of_strip();
+            let factors: Vec<f32> = (0..count).map(|_| (next() % 128) as f32 / 64.0 - 1.0).collect();
+            // Miri does not know the instructions that convert halves.
+            let halves: Vec<f16> = if cfg!(miri) { Vec::new() } else { factors.iter().map(|x| f16::from_f32(*x)).collect() };
+            let wide = Packed { values: &values, factors: Floats::F32(&factors), ..empty };
+            let narrow = Packed { factors: Floats::F16(&halves), ..wide };
+            let most = if cfg!(miri) { 5 } else { 25 };
+            let x: Vec<f32> = (0..most * width).map(|_| (next() % 20_001) as f32 / 1000.0 - 10.0).collect();
+            let scalar = *Kernel::all(bits).last().expect("there is a plain kernel");
+            let singles: Vec<Vec<u32>> = x.chunks(width).map(|x| outputs(&wide, x, width, scalar)).collect();
+            for kernel in Kernel::all(bits) {
+                for tokens in if cfg!(miri) { vec![1, most] } else { (1..=17).chain([most]).collect() } {
+                    let expected = singles[..tokens].concat();
+                    for packed in &[wide, narrow][..if cfg!(miri) { 1 } else { 2 }] {
+                        let got = outputs(packed, &x[..tokens * width], width, kernel);
+                        assert_eq!(got, expected, "{kernel:?} minima {minima} {steps:?} {rows} x {width}, {tokens} tokens");
                     }
                 }
+            }
+        }
+    }
+}
+
+/// The largest values and activations that there are fit into all sums.
+#[test]
+fn extremes_do_not_overflow() {
+    for (bits, minima, steps) in FORMATS {
+        for (word, sign) in [(-1, 1.0), (-1, -1.0), (0, 1.0), (0, -1.0)] {
+            let zero = if minima { 0 } else { 1 << (bits - 1) };
+            let empty = Packed { bits, zero, minima, steps, rows: 16, blocks: 1, values: &[], factors: Floats::F32(&[]) };
+            let mut values = vec![word; empty.words_of_strip()];
+            if steps.is_some() {
+                let first = values.len() - STEP_WORDS;
+                values[first..].fill(0x0101_0101);
+            }
+            let factors: Vec<f32> = (0..empty.factors_of_strip()).map(|at| if at < ROWS { 1.0 } else { 0.0 }).collect();
+            let packed = Packed { values: &values, factors: Floats::F32(&factors), ..empty };
+            let largest = if word == 0 { 0 } else { (1 << bits) - 1 };
+            let expected = (largest - zero) as f32 * 32.0 * 127.0 * sign;
+            for kernel in Kernel::all(bits) {
+                let got = outputs(&packed, &[127.0 * sign; BLOCK], BLOCK, kernel);
+                assert!(got.iter().all(|x| f32::from_bits(*x) == expected), "{kernel:?} {bits} bits {minima} {word}");
             }
         }
     }
@@ -67,7 +104,8 @@ fn every_kernel_gives_the_bits_of_the_plain_one() {
 #[test]
 fn a_block_that_is_no_number_gives_none() {
     let (values, factors) = ([0x7777_7777; 4 * ROWS], [1.0; ROWS]);
-    let packed = Packed { bits: 4, zero: 8, minima: false, rows: 16, blocks: 1, values: &values, factors: Floats::F32(&factors) };
+    let packed =
+        Packed { bits: 4, zero: 8, minima: false, steps: None, rows: 16, blocks: 1, values: &values, factors: Floats::F32(&factors) };
     for kernel in Kernel::all(4) {
         for bad in [f32::NAN, f32::INFINITY, -f32::INFINITY] {
             let mut x = [0.5; 2 * BLOCK];

@@ -4,7 +4,8 @@ use std::arch::x86_64::*;
 
 use half::f16;
 
-use super::kernel::{Group, Lanes, Tile};
+use super::Job;
+use super::kernel::{Field, Group, Lanes, Tile};
 
 /// 512-bit registers, one for sixteen rows.
 pub struct Wide;
@@ -39,6 +40,24 @@ impl Lanes for Wide {
         unsafe { _mm512_fmadd_ps(x, y, z) }
     }
     #[inline(always)]
+    unsafe fn bytes(from: *const u8) -> __m512 {
+        // SAFETY: the caller promises sixteen bytes.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast()))) }
+    }
+    #[inline(always)]
+    unsafe fn signed_bytes(from: *const u8) -> __m512 {
+        // SAFETY: the caller promises sixteen bytes.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast()))) }
+    }
+    #[inline(always)]
+    unsafe fn nibbles(from: *const u8) -> [__m512; 2] {
+        // SAFETY: the caller promises sixteen bytes.
+        unsafe {
+            let bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast()));
+            [_mm512_and_si512(bytes, _mm512_set1_epi32(15)), _mm512_srli_epi32::<4>(bytes)].map(|x| _mm512_cvtepi32_ps(x))
+        }
+    }
+    #[inline(always)]
     unsafe fn store(x: __m512, to: *mut f32) {
         // SAFETY: the caller promises room for sixteen f32.
         unsafe { _mm512_storeu_ps(to, x) }
@@ -51,50 +70,76 @@ impl Lanes for Wide {
 }
 
 /// Four unsigned bytes of each row times four signed bytes of a token, added up in 32 bits by one instruction.
-macro_rules! vnni {
-    ($name:ident, $lines:literal, |$line:ident| $groups:expr) => {
-        pub struct $name;
+pub struct Vnni<const BITS: usize>;
 
-        impl Tile for $name {
-            type Lanes = Wide;
-            type Sums = __m512i;
-            const LINES: usize = $lines;
-            const GROUP: Group = Group::Bytes;
-
-            #[inline(always)]
-            unsafe fn start(correction: i32) -> __m512i {
-                // SAFETY: the caller promises the features.
-                unsafe { _mm512_set1_epi32(correction) }
-            }
-
-            #[inline(always)]
-            unsafe fn line<const N: usize>(line: *const u8, activations: *const u8, sums: &mut [__m512i; N]) {
-                // SAFETY: the caller promises the line and its activations.
-                unsafe {
-                    let $line = _mm512_loadu_si512(line.cast());
-                    for (group, weights) in $groups.into_iter().enumerate() {
-                        for (token, sums) in sums.iter_mut().enumerate() {
-                            let four = activations.cast::<i32>().add(group * N + token).read_unaligned();
-                            *sums = _mm512_dpbusd_epi32(*sums, weights, _mm512_set1_epi32(four));
-                        }
-                    }
-                }
-            }
-
-            #[inline(always)]
-            unsafe fn finish(sums: __m512i) -> __m512 {
-                // SAFETY: the caller promises the features.
-                unsafe { _mm512_cvtepi32_ps(sums) }
-            }
-        }
-    };
+/// # Safety
+/// The processor has the features, and `job.out` can be written.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,f16c")]
+unsafe fn vnni<T: Tile>(job: &Job) {
+    // SAFETY: as the caller promises.
+    unsafe { job.run::<T>() }
 }
 
-vnni!(VnniInt4, 4, |line| [
-    _mm512_and_si512(line, _mm512_set1_epi8(15)),
-    _mm512_and_si512(_mm512_srli_epi16::<4>(line), _mm512_set1_epi8(15))
-]);
-vnni!(VnniInt8, 8, |line| [line]);
+impl<const BITS: usize> Tile for Vnni<BITS> {
+    type Lanes = Wide;
+    type Sums = __m512i;
+    const BITS: usize = BITS;
+    const TOKENS: usize = if BITS == 4 || BITS == 8 { 12 } else { 8 };
+    const GROUP: Group = Group::Bytes;
+
+    #[inline(always)]
+    unsafe fn start(correction: i32) -> __m512i {
+        // SAFETY: the caller promises the features.
+        unsafe { _mm512_set1_epi32(correction) }
+    }
+
+    #[inline(always)]
+    unsafe fn groups<const N: usize>(block: *const u8, first: usize, activations: *const u8, sums: &mut [__m512i; N]) {
+        // SAFETY: the caller promises the lines and their activations.
+        unsafe {
+            for group in 0..2 {
+                let (low, high) = Field::of(BITS, first + group);
+                let mut weights = wide_field(block, low);
+                if let Some(high) = high {
+                    weights = _mm512_or_si512(weights, wide_field(block, high));
+                }
+                for (token, sums) in sums.iter_mut().enumerate() {
+                    let four = activations.cast::<i32>().add(group * N + token).read_unaligned();
+                    *sums = _mm512_dpbusd_epi32(*sums, weights, _mm512_set1_epi32(four));
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn finish(sums: __m512i) -> __m512 {
+        // SAFETY: the caller promises the features.
+        unsafe { _mm512_cvtepi32_ps(sums) }
+    }
+
+    unsafe fn run(job: &Job) {
+        // SAFETY: as the caller promises.
+        unsafe { vnni::<Self>(job) }
+    }
+}
+
+/// The bits of a field of sixteen rows; its constants become those of the instructions.
+///
+/// # Safety
+/// The processor has the features, and the line can be read.
+#[inline(always)]
+unsafe fn wide_field(block: *const u8, Field { line, left, mask }: Field) -> __m512i {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let line = _mm512_loadu_si512(block.add(line).cast());
+        let moved = match left {
+            0 => line,
+            left if left < 0 => _mm512_srl_epi16(line, _mm_cvtsi32_si128(-left)),
+            left => _mm512_sll_epi16(line, _mm_cvtsi32_si128(left)),
+        };
+        if mask == -1 { moved } else { _mm512_and_si512(moved, _mm512_set1_epi8(mask)) }
+    }
+}
 
 /// 256-bit registers: `R` of them for eight rows each.
 pub struct Narrow<const R: usize>;
@@ -140,6 +185,25 @@ impl<const R: usize> Lanes for Narrow<R> {
         unsafe { each!(R, _mm256_setzero_ps(), |i| _mm256_fmadd_ps(x[i], y[i], z[i])) }
     }
     #[inline(always)]
+    unsafe fn bytes(from: *const u8) -> [__m256; R] {
+        // SAFETY: the caller promises the bytes.
+        unsafe { each!(R, _mm256_setzero_ps(), |i| _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(from.add(8 * i).cast())))) }
+    }
+    #[inline(always)]
+    unsafe fn signed_bytes(from: *const u8) -> [__m256; R] {
+        // SAFETY: the caller promises the bytes.
+        unsafe { each!(R, _mm256_setzero_ps(), |i| _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.add(8 * i).cast())))) }
+    }
+    #[inline(always)]
+    unsafe fn nibbles(from: *const u8) -> [[__m256; R]; 2] {
+        // SAFETY: the caller promises the bytes.
+        unsafe {
+            let bytes = each!(R, _mm256_setzero_si256(), |i| _mm256_cvtepu8_epi32(_mm_loadl_epi64(from.add(8 * i).cast())));
+            let low = each!(R, _mm256_setzero_ps(), |i| _mm256_cvtepi32_ps(_mm256_and_si256(bytes[i], _mm256_set1_epi32(15))));
+            [low, each!(R, _mm256_setzero_ps(), |i| _mm256_cvtepi32_ps(_mm256_srli_epi32::<4>(bytes[i])))]
+        }
+    }
+    #[inline(always)]
     unsafe fn store(x: [__m256; R], to: *mut f32) {
         // SAFETY: the caller promises room for the numbers.
         unsafe {
@@ -155,13 +219,56 @@ impl<const R: usize> Lanes for Narrow<R> {
     }
 }
 
+/// # Safety
+/// The processor has the features, and `job.out` can be written.
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn avx2<T: Tile>(job: &Job) {
+    // SAFETY: as the caller promises.
+    unsafe { job.run::<T>() }
+}
+
+/// The bits of a field of eight rows; its constants become those of the instructions.
+///
+/// # Safety
+/// The processor has the features, and the line can be read.
+#[inline(always)]
+unsafe fn narrow_field(block: *const u8, Field { line, left, mask }: Field) -> __m256i {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let line = _mm256_loadu_si256(block.add(line).cast());
+        let moved = match left {
+            0 => line,
+            left if left < 0 => _mm256_srl_epi16(line, _mm_cvtsi32_si128(-left)),
+            left => _mm256_sll_epi16(line, _mm_cvtsi32_si128(left)),
+        };
+        if mask == -1 { moved } else { _mm256_and_si256(moved, _mm256_set1_epi8(mask)) }
+    }
+}
+
+/// The values of a group of eight rows each.
+///
+/// # Safety
+/// The processor has the features, and the lines can be read.
+#[inline(always)]
+unsafe fn narrow_weights<const BITS: usize, const R: usize>(block: *const u8, group: usize) -> [__m256i; R] {
+    let (low, high) = Field::of(BITS, group);
+    // SAFETY: as the caller promises.
+    unsafe {
+        let low = each!(R, _mm256_setzero_si256(), |i| narrow_field(block.add(32 * i), low));
+        match high {
+            Some(high) => each!(R, _mm256_setzero_si256(), |i| _mm256_or_si256(low[i], narrow_field(block.add(32 * i), high))),
+            None => low,
+        }
+    }
+}
+
 /// Nibbles: products of bytes added in pairs in 16 bits, where a block's sixteen products of 15 · 127 at most fit.
 pub struct Avx2Int4<const R: usize>;
 
 impl<const R: usize> Tile for Avx2Int4<R> {
     type Lanes = Narrow<R>;
     type Sums = [__m256i; R];
-    const LINES: usize = 4;
+    const BITS: usize = 4;
     const GROUP: Group = Group::Bytes;
 
     /// Each lane of 16 bits has its own, so that what it ends with, products with -8 .. 7, fits whatever happens on the way.
@@ -176,13 +283,11 @@ impl<const R: usize> Tile for Avx2Int4<R> {
     }
 
     #[inline(always)]
-    unsafe fn line<const N: usize>(line: *const u8, activations: *const u8, sums: &mut [[__m256i; R]; N]) {
-        // SAFETY: the caller promises the line and its activations.
+    unsafe fn groups<const N: usize>(block: *const u8, first: usize, activations: *const u8, sums: &mut [[__m256i; R]; N]) {
+        // SAFETY: the caller promises the lines and their activations.
         unsafe {
-            let bytes = each!(R, _mm256_setzero_si256(), |i| _mm256_loadu_si256(line.add(32 * i).cast()));
-            let low = each!(R, _mm256_setzero_si256(), |i| _mm256_and_si256(bytes[i], _mm256_set1_epi8(15)));
-            let high = each!(R, _mm256_setzero_si256(), |i| _mm256_and_si256(_mm256_srli_epi16::<4>(bytes[i]), _mm256_set1_epi8(15)));
-            for (group, weights) in [low, high].into_iter().enumerate() {
+            for group in 0..2 {
+                let weights = narrow_weights::<4, R>(block, first + group);
                 for (token, sums) in sums.iter_mut().enumerate() {
                     let four = _mm256_set1_epi32(activations.cast::<i32>().add(group * N + token).read_unaligned());
                     for (sums, weights) in sums.iter_mut().zip(weights) {
@@ -198,6 +303,54 @@ impl<const R: usize> Tile for Avx2Int4<R> {
         // SAFETY: the caller promises the features.
         unsafe { each!(R, _mm256_setzero_ps(), |i| _mm256_cvtepi32_ps(_mm256_madd_epi16(sums[i], _mm256_set1_epi16(1)))) }
     }
+
+    unsafe fn run(job: &Job) {
+        // SAFETY: as the caller promises.
+        unsafe { avx2::<Self>(job) }
+    }
+}
+
+/// Other values below 64: the products of two groups, four of 63 · 127 at most, are added in 16 bits, then in 32.
+pub struct Avx2<const BITS: usize, const R: usize>;
+
+impl<const BITS: usize, const R: usize> Tile for Avx2<BITS, R> {
+    type Lanes = Narrow<R>;
+    type Sums = [__m256i; R];
+    const BITS: usize = BITS;
+    const GROUP: Group = Group::Bytes;
+
+    #[inline(always)]
+    unsafe fn start(correction: i32) -> [__m256i; R] {
+        // SAFETY: the caller promises the features.
+        unsafe { [_mm256_set1_epi32(correction); R] }
+    }
+
+    #[inline(always)]
+    unsafe fn groups<const N: usize>(block: *const u8, first: usize, activations: *const u8, sums: &mut [[__m256i; R]; N]) {
+        // SAFETY: the caller promises the lines and their activations.
+        unsafe {
+            let [weights, others] = [narrow_weights::<BITS, R>(block, first), narrow_weights::<BITS, R>(block, first + 1)];
+            for (token, sums) in sums.iter_mut().enumerate() {
+                let fours = activations.cast::<i32>().add(token);
+                let (four, next) = (_mm256_set1_epi32(fours.read_unaligned()), _mm256_set1_epi32(fours.add(N).read_unaligned()));
+                for i in 0..R {
+                    let products = _mm256_add_epi16(_mm256_maddubs_epi16(weights[i], four), _mm256_maddubs_epi16(others[i], next));
+                    sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn finish(sums: [__m256i; R]) -> [__m256; R] {
+        // SAFETY: the caller promises the features.
+        unsafe { each!(R, _mm256_setzero_ps(), |i| _mm256_cvtepi32_ps(sums[i])) }
+    }
+
+    unsafe fn run(job: &Job) {
+        // SAFETY: as the caller promises.
+        unsafe { avx2::<Self>(job) }
+    }
 }
 
 /// Bytes: products of pairs of bytes would overflow 16 bits, so both are widened first, even and odd inputs apart.
@@ -206,7 +359,9 @@ pub struct Avx2Int8<const R: usize>;
 impl<const R: usize> Tile for Avx2Int8<R> {
     type Lanes = Narrow<R>;
     type Sums = [__m256i; R];
-    const LINES: usize = 8;
+    const BITS: usize = 8;
+    /// More would not leave registers for their weights.
+    const TOGETHER: usize = 1;
     const GROUP: Group = Group::Pairs;
 
     #[inline(always)]
@@ -216,10 +371,10 @@ impl<const R: usize> Tile for Avx2Int8<R> {
     }
 
     #[inline(always)]
-    unsafe fn line<const N: usize>(line: *const u8, activations: *const u8, sums: &mut [[__m256i; R]; N]) {
-        // SAFETY: the caller promises the line and its activations.
+    unsafe fn groups<const N: usize>(block: *const u8, first: usize, activations: *const u8, sums: &mut [[__m256i; R]; N]) {
+        // SAFETY: the caller promises the lines and their activations.
         unsafe {
-            let bytes = each!(R, _mm256_setzero_si256(), |i| _mm256_loadu_si256(line.add(32 * i).cast()));
+            let bytes = narrow_weights::<8, R>(block, first);
             let even = each!(R, _mm256_setzero_si256(), |i| _mm256_and_si256(bytes[i], _mm256_set1_epi16(255)));
             let odd = each!(R, _mm256_setzero_si256(), |i| _mm256_srli_epi16::<8>(bytes[i]));
             for (part, weights) in [even, odd].into_iter().enumerate() {
@@ -237,5 +392,10 @@ impl<const R: usize> Tile for Avx2Int8<R> {
     unsafe fn finish(sums: [__m256i; R]) -> [__m256; R] {
         // SAFETY: the caller promises the features.
         unsafe { each!(R, _mm256_setzero_ps(), |i| _mm256_cvtepi32_ps(sums[i])) }
+    }
+
+    unsafe fn run(job: &Job) {
+        // SAFETY: as the caller promises.
+        unsafe { avx2::<Self>(job) }
     }
 }
