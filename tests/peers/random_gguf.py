@@ -3,7 +3,8 @@
     python random_gguf.py '{"model_type": "llama", ...}' OUT.gguf
 
 Runs in the virtual environment that build.py makes, as it needs `gguf` and `numpy`; llama-quantize makes the other formats of it.
-Tensors are drawn and written one by one, so that memory holds one of them. The tokenizer is llama.cpp's "no_vocab".
+Tensors are drawn and written one by one, so that memory holds one of them. The tokenizer knows
+bytes and names of ids.
 """
 
 import json
@@ -62,7 +63,13 @@ def describe(writer, config):
     writer.add_rope_freq_base(config.get("rope_theta", ROPE_THETA))
     writer.add_layer_norm_rms_eps(config.get("rms_norm_eps", NORM_EPS))
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
-    writer.add_tokenizer_model("no_vocab")
+    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    tokens += [f"t{index}" for index in range(len(tokens), config["vocab_size"])]
+    kinds = [gguf.TokenType.UNKNOWN, *[gguf.TokenType.CONTROL] * 2, *[gguf.TokenType.BYTE] * 256]
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(tokens)
+    writer.add_token_scores([-float(index) for index in range(len(tokens))])
+    writer.add_token_types(kinds + [gguf.TokenType.NORMAL] * (len(tokens) - len(kinds)))
 
 
 def write(config, path):

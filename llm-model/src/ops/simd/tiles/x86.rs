@@ -134,8 +134,8 @@ unsafe fn wide_field(block: *const u8, Field { line, left, mask }: Field) -> __m
         let line = _mm512_loadu_si512(block.add(line).cast());
         let moved = match left {
             0 => line,
-            left if left < 0 => _mm512_srl_epi16(line, _mm_cvtsi32_si128(-left)),
-            left => _mm512_sll_epi16(line, _mm_cvtsi32_si128(left)),
+            left if left < 0 => _mm512_srlv_epi16(line, _mm512_set1_epi16(-left as i16)),
+            left => _mm512_sllv_epi16(line, _mm512_set1_epi16(left as i16)),
         };
         if mask == -1 { moved } else { _mm512_and_si512(moved, _mm512_set1_epi8(mask)) }
     }
