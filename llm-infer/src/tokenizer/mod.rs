@@ -5,6 +5,8 @@
 //! model, are the library's and see the same pieces, so the ids of ordinary text are the library's own.
 
 mod added;
+#[cfg(test)]
+mod golden;
 mod limits;
 mod pre;
 mod scored;
