@@ -1,23 +1,11 @@
 //! One real model in several formats gives the same ids and log-probabilities; it is read from the shared data where these are there.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use llm_infer::checkpoint::Checkpoint;
 use serde_json::Value;
 
-use crate::support::{cpu, greedy, ids, load, run};
-
-/// A file of the shared data, where it is there.
-fn shared(name: &str) -> Option<PathBuf> {
-    let data = std::env::var_os("LLM_TEST_DATA");
-    let root = data.map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
-    let path = root.join(name);
-    if !path.exists() {
-        println!("skipped: {name} is not there (set LLM_TEST_DATA)");
-        return None;
-    }
-    Some(path)
-}
+use crate::support::{cpu, greedy, ids, load, run, shared};
 
 fn golden() -> Option<Value> {
     let text = std::fs::read_to_string(shared("golden/stories260K_greedy.json")?).expect("golden");

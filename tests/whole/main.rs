@@ -3,10 +3,13 @@
 mod conversations;
 mod devices;
 mod families;
+mod faults;
 mod formats;
 mod gradients;
 mod house;
 mod invariance;
 mod laws;
+mod malformed;
+mod memory;
 mod parity;
 mod support;

@@ -60,3 +60,15 @@ pub fn run(model: &Model, prompt: &[u32], options: &GenerateOptions) -> Generati
 pub fn ids(json: &serde_json::Value) -> Vec<u32> {
     json.as_array().expect("list").iter().map(|id| id.as_u64().expect("id") as u32).collect()
 }
+
+/// A file of the shared data, where it is there.
+pub fn shared(name: &str) -> Option<PathBuf> {
+    let data = std::env::var_os("LLM_TEST_DATA");
+    let root = data.map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
+    let path = root.join(name);
+    if !path.exists() {
+        println!("skipped: {name} is not there (set LLM_TEST_DATA)");
+        return None;
+    }
+    Some(path)
+}

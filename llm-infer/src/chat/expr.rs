@@ -192,6 +192,7 @@ impl Renderer<'_> {
                 let mut pairs = Vec::new();
                 match args.positional.first() {
                     Some(Value::Dict(dict)) => pairs.extend(dict.entries.iter().cloned()),
+                    Some(Value::Undefined(message)) => return Err(message.to_string()),
                     Some(other) => {
                         for pair in &other.iterate(&self.budget)?.items {
                             let pair = pair.iterate(&self.budget)?;
@@ -277,7 +278,7 @@ impl Renderer<'_> {
         let found = match (value, key) {
             (Value::Undefined(message), _) => return Err(message.to_string()),
             (Value::Dict(dict), _) => dict.get(key).cloned(),
-            (Value::List(list), _) if list.kind != Kind::Generator => {
+            (Value::List(list), _) if list.kind.is_indexed() => {
                 key.int().and_then(|at| index(list.items.len(), at)).map(|at| list.items[at].clone())
             }
             (Value::Str(text), _) => {

@@ -84,7 +84,7 @@ pub(super) fn apply<'t>(ctx: &Renderer<'_>, name: &str, value: Value<'t>, args: 
         }
         "tojson" => json::to_json(ctx, &value, &args),
         "length" | "count" => length(&value),
-        "items" => methods::items(&value),
+        "items" => methods::items(&value, Kind::Generator),
         "string" => Ok(Value::Str(text()?)),
         "safe" if value.as_text().is_some() => Ok(value),
         "safe" => Ok(Value::Str(text()?)),
@@ -95,14 +95,19 @@ pub(super) fn apply<'t>(ctx: &Renderer<'_>, name: &str, value: Value<'t>, args: 
         "lower" => Ok(Value::text(methods::lower(&*text()?))),
         "upper" => Ok(Value::text(text()?.map_chars(char::to_uppercase))),
         "capitalize" => Ok(Value::text(methods::capitalize(&*text()?))),
-        "title" => Ok(Value::text(methods::title(&*text()?, |c| !(methods::is_space(c) || "-({[<".contains(c))))),
+        "title" => {
+            Ok(Value::text(methods::title(&*text()?, |c| !(methods::is_space(c) || "-({[<".contains(c)), |c| c.to_uppercase().collect())))
+        }
         "center" => {
             let width = args.get(0, "width").cloned().unwrap_or(Value::Int(80));
             methods::call(ctx, &Value::Str(text()?), "center", &Args { positional: vec![width], named: Vec::new() })
         }
-        "replace" => methods::replace(ctx, &text()?, &args),
+        "replace" => {
+            let (Some(old), Some(new)) = (args.get(0, "old"), args.get(1, "new")) else { return Err("replace takes two strings".into()) };
+            methods::replaced(ctx, &text()?, &*old.to_text(&ctx.budget)?, &*new.to_text(&ctx.budget)?, &args)
+        }
         "indent" => indent(ctx, &*text()?, &args),
-        "truncate" => truncate(&*text()?, &args),
+        "truncate" => truncate(value, &args),
         "wordcount" => {
             let text = text()?;
             let words = text.as_str().split(|c: char| !(c.is_alphanumeric() || c == '_'));
@@ -115,7 +120,14 @@ pub(super) fn apply<'t>(ctx: &Renderer<'_>, name: &str, value: Value<'t>, args: 
             value.write_repr(&mut out, &ctx.budget)?;
             Ok(Value::text(out))
         }
-        "format" => format::percent_format(ctx, &text()?, &args.positional),
+        "format" => {
+            let operands = match (args.positional.is_empty(), args.named.is_empty()) {
+                (false, false) => return Err("can't handle positional and keyword arguments at the same time".into()),
+                (true, false) => Value::dict(args.named.into_iter().map(|(name, value)| (Value::str(name), value)).collect())?,
+                _ => Value::seq(Kind::Tuple, args.positional)?,
+            };
+            format::percent_format(ctx, &text()?, &operands)
+        }
         "abs" => match (&value, value.int()) {
             (Value::Float(value), _) => Ok(Value::Float(value.abs())),
             (_, Some(int)) => Ok(Value::Int(int.abs())),
@@ -125,7 +137,7 @@ pub(super) fn apply<'t>(ctx: &Renderer<'_>, name: &str, value: Value<'t>, args: 
         "float" => Ok(to_float(&value).or_else(|| args.get(0, "default").cloned()).unwrap_or(Value::Float(0.0))),
         "round" => round(&value, &args),
         "list" => Value::list(listed()?.items.clone()),
-        "first" => Ok(listed()?.items.first().cloned().unwrap_or_else(|| Value::undefined("No first item, sequence was empty."))),
+        "first" => Ok(first(&value, ctx)?.unwrap_or_else(|| Value::undefined("No first item, sequence was empty."))),
         "last" => Ok(listed()?.items.last().cloned().unwrap_or_else(|| Value::undefined("No last item, sequence was empty."))),
         "reverse" => reverse(&value, &*listed()?),
         "join" => lists::join(ctx, &listed()?.items, &args),
@@ -137,10 +149,7 @@ pub(super) fn apply<'t>(ctx: &Renderer<'_>, name: &str, value: Value<'t>, args: 
         "map" => lists::map(ctx, &listed()?.items, args),
         "select" | "reject" => lists::pick(ctx, &listed()?.items, &args, false, name == "select"),
         "selectattr" | "rejectattr" => lists::pick(ctx, &listed()?.items, &args, true, name == "selectattr"),
-        "sort" => {
-            let keys = lists::Keys { attribute: args.some(2, "attribute"), case_sensitive: args.flag(1, "case_sensitive") };
-            Value::list(lists::sorted(ctx, &listed()?.items, &keys, args.flag(0, "reverse"))?)
-        }
+        "sort" => lists::sort(ctx, &listed()?.items, &args),
         "unique" => lists::unique(ctx, &listed()?.items, &args),
         "min" | "max" => lists::extreme(ctx, &listed()?.items, &args, name == "min"),
         "sum" => lists::sum(ctx, &listed()?.items, &args),
@@ -149,6 +158,13 @@ pub(super) fn apply<'t>(ctx: &Renderer<'_>, name: &str, value: Value<'t>, args: 
         "slice" => lists::columns(ctx, &listed()?.items, &args),
         "dictsort" => lists::dictsort(ctx, &value, &args),
         _ => Err(format!("no filter named '{name}'")),
+    }
+}
+
+fn first<'t>(value: &Value<'t>, ctx: &Renderer<'_>) -> Eval<Option<Value<'t>>> {
+    match value {
+        Value::List(list) => Ok(list.first()),
+        other => Ok(other.iterate(&ctx.budget)?.first()),
     }
 }
 
@@ -195,14 +211,20 @@ fn indent<'t>(ctx: &Renderer<'_>, text: &Text, args: &Args<'t>) -> Eval<Value<'t
 }
 
 /// `truncate(length=255, killwords=False, end='...', leeway=5)`.
-fn truncate<'t>(text: &Text, args: &Args<'t>) -> Eval<Value<'t>> {
+fn truncate<'t>(value: Value<'t>, args: &Args<'t>) -> Eval<Value<'t>> {
     let count = |at, name, default| Ok::<_, String>(usize::try_from(args.int(at, name)?.unwrap_or(default)).unwrap_or(0));
     let (length, leeway) = (count(0, "length", 255)?, count(3, "leeway", 5)?);
     let end = args.text(2, "end")?.unwrap_or_else(|| Rc::new(Text::template("...")));
-    if text.as_str().chars().count() <= length.saturating_add(leeway) {
-        return Ok(Value::text(text.clone()));
+    let end_length = end.as_str().chars().count();
+    if length < end_length {
+        return Err(format!("expected length >= {end_length}, got {length}"));
     }
-    let keep = length.saturating_sub(end.as_str().chars().count());
+    let Value::Int(whole) = self::length(&value)? else { return Ok(value) };
+    if whole as usize <= length.saturating_add(leeway) {
+        return Ok(value);
+    }
+    let Value::Str(text) = &value else { return Err(format!("'{}' object cannot be cut at words", value.type_name())) };
+    let keep = length - end_length;
     let cut = text.as_str().char_indices().nth(keep).map_or(text.len(), |(at, _)| at);
     let head = &text.as_str()[..cut];
     let head = if args.flag(1, "killwords") { head } else { head.rsplit_once(' ').map_or(head, |(head, _)| head) };
@@ -276,8 +298,9 @@ fn round<'t>(value: &Value<'t>, args: &Args<'t>) -> Eval<Value<'t>> {
     let method = args.text(1, "method")?;
     let scale = 10f64.powi(precision);
     match method.as_ref().map(|method| method.as_str()) {
-        Some("ceil") => Ok(Value::Float((number * scale).ceil() / scale)),
-        Some("floor") => Ok(Value::Float((number * scale).floor() / scale)),
+        // Python's `ceil` and `floor` give whole numbers, which know no minus zero.
+        Some("ceil") => Ok(Value::Float(((number * scale).ceil() + 0.0) / scale)),
+        Some("floor") => Ok(Value::Float(((number * scale).floor() + 0.0) / scale)),
         None | Some("common") if value.int().is_some() && precision >= 0 => Ok(Value::Int(value.int().unwrap_or_default())),
         // The decimal expansion decides the halves: 2.675 is below its half in binary.
         None | Some("common") if precision > 0 => {

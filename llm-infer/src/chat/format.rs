@@ -3,18 +3,26 @@
 use super::render::{Args, Renderer};
 use super::repr::float_repr;
 use super::text::Text;
-use super::value::{Eval, Value};
+use super::value::{Eval, Kind, Value};
 use std::rc::Rc;
 
-/// Python's `format % args` for `%s %r %d %i %f %x %%`, with widths and precisions.
-pub(super) fn percent_format<'t>(ctx: &Renderer<'_>, format: &Rc<Text>, args: &[Value<'t>]) -> Eval<Value<'t>> {
+/// Python's `format % operand` for `%s %r %d %i %f %x %%`, with widths and precisions, and `%(name)s` of a dictionary.
+pub(super) fn percent_format<'t>(ctx: &Renderer<'_>, format: &Rc<Text>, operand: &Value<'t>) -> Eval<Value<'t>> {
     let source = format.as_str();
-    let mut args = args.iter();
+    let values = match operand {
+        Value::List(list) if list.kind == Kind::Tuple => list.items.as_slice(),
+        single => std::slice::from_ref(single),
+    };
+    let mut args = values.iter();
     let mut out = Text::default();
     let mut rest = 0;
     while let Some(found) = source[rest..].find('%') {
         let start = rest + found;
         out.push_slice(format, rest..start);
+        let name =
+            source[start + 1..].strip_prefix('(').map(|rest| rest.split_once(')').map(|(name, _)| name).ok_or("incomplete format key"));
+        let name = name.transpose()?;
+        let start = start + name.map_or(0, |name| name.len() + 2);
         let spec_end = source[start + 1..].find(|c: char| c.is_alphabetic() || c == '%').ok_or("incomplete format")? + start + 1;
         let (spec, directive) = (&source[start + 1..spec_end], source[spec_end..].chars().next().unwrap_or('%'));
         rest = spec_end + directive.len_utf8();
@@ -22,9 +30,22 @@ pub(super) fn percent_format<'t>(ctx: &Renderer<'_>, format: &Rc<Text>, args: &[
             out.push_str("%", false);
             continue;
         }
-        let value = args.next().ok_or("not enough arguments for format string")?;
+        let value = match (name, operand) {
+            (None, _) => args.next().ok_or("not enough arguments for format string")?,
+            (Some(name), Value::Dict(dict)) => dict.get_str(name).ok_or_else(|| format!("no `{name}` to format"))?,
+            (Some(_), _) => return Err("format requires a mapping".into()),
+        };
         out.push(&formatted(ctx, value, spec, directive)?);
         ctx.budget.grow(out.len() / 16)?;
+    }
+    // What has keys may be left, as Python takes it for a mapping.
+    let has_keys = match operand {
+        Value::Dict(_) | Value::Undefined(_) => true,
+        Value::List(list) => list.kind == Kind::List,
+        _ => false,
+    };
+    if args.next().is_some() && !has_keys {
+        return Err("not all arguments converted during string formatting".into());
     }
     out.push_slice(format, rest..source.len());
     ctx.budget.grow(out.len())?;
@@ -47,8 +68,11 @@ fn formatted<'t>(ctx: &Renderer<'_>, value: &Value<'t>, spec: &str, directive: c
         }
         'd' | 'i' => Text::template(value.int().map_or_else(|| number().map(|n| (n as i128).to_string()), |int| Ok(int.to_string()))?),
         'f' | 'F' => Text::template(format!("{:.*}", precision.unwrap_or(6), number()?)),
-        'x' => Text::template(format!("{:x}", value.int().ok_or("%x format: an integer is required")?)),
-        'X' => Text::template(format!("{:X}", value.int().ok_or("%X format: an integer is required")?)),
+        'x' | 'X' => {
+            let int = value.int().ok_or_else(|| format!("%{directive} format: an integer is required, not {}", value.type_name()))?;
+            let digits = format!("{}{:x}", if int < 0 { "-" } else { "" }, int.unsigned_abs());
+            Text::template(if directive == 'X' { digits.to_uppercase() } else { digits })
+        }
         'g' => Text::template(float_repr(number()?).trim_end_matches(".0")),
         other => return Err(format!("unsupported format character '{other}'")),
     };
@@ -60,8 +84,11 @@ fn formatted<'t>(ctx: &Renderer<'_>, value: &Value<'t>, spec: &str, directive: c
         _ if flags.contains(['-', '<']) => 0,
         _ => missing,
     };
-    let mut out = Text::template(fill.repeat(before));
-    out.push(&plain);
+    // Zeros go behind the sign.
+    let sign = usize::from(fill == "0" && plain.as_str().starts_with('-'));
+    let mut out = plain.slice(0..sign);
+    out.push_str(&fill.repeat(before), false);
+    out.push_slice(&plain, sign..plain.len());
     out.push_str(&fill.repeat(missing - before), false);
     Ok(out)
 }

@@ -54,7 +54,7 @@ fn write<'t>(ctx: &Renderer<'_>, value: &Value<'t>, style: &Style, level: usize,
         Value::Int(value) => out.push_str(&value.to_string(), false),
         Value::Float(value) => out.push_str(&json_float(*value), false),
         Value::Str(text) => write_string(ctx, text, style, out)?,
-        Value::List(list) if list.kind != super::value::Kind::Generator => {
+        Value::List(list) if list.kind.is_indexed() => {
             out.push_str("[", false);
             for (i, item) in list.items.iter().enumerate() {
                 separate(ctx, style, i, level + 1, out)?;

@@ -95,8 +95,27 @@ impl<'t> Keys<'_, 't> {
     }
 }
 
+/// `sort(reverse=false, case_sensitive=false, attribute=none)`, where attributes may be several with commas between.
+pub(super) fn sort<'t>(ctx: &Renderer<'_>, items: &[Value<'t>], args: &Args<'t>) -> Eval<Value<'t>> {
+    let attributes: Vec<Option<Value<'t>>> = match args.some(2, "attribute") {
+        Some(Value::Str(names)) => names.as_str().split(',').map(|name| Some(Value::str(name))).collect(),
+        other => vec![other.cloned()],
+    };
+    // As lists the keys may be equal without having an order.
+    let key = |item: &Value<'t>| {
+        let case_sensitive = args.flag(1, "case_sensitive");
+        let parts = attributes.iter().map(|attribute| Keys { attribute: attribute.as_ref(), case_sensitive }.of(ctx, item));
+        Value::list(parts.collect::<Eval<_>>()?)
+    };
+    let keyed = items.iter().map(|item| Ok((key(item)?, item.clone()))).collect::<Eval<_>>()?;
+    Value::list(by_keys(ctx, keyed, args.flag(0, "reverse"))?)
+}
+
 pub(super) fn sorted<'t>(ctx: &Renderer<'_>, items: &[Value<'t>], keys: &Keys<'_, 't>, reverse: bool) -> Eval<Vec<Value<'t>>> {
-    let mut keyed = items.iter().map(|item| Ok((keys.of(ctx, item)?, item.clone()))).collect::<Eval<Vec<_>>>()?;
+    by_keys(ctx, items.iter().map(|item| Ok((keys.of(ctx, item)?, item.clone()))).collect::<Eval<_>>()?, reverse)
+}
+
+fn by_keys<'t>(ctx: &Renderer<'_>, mut keyed: Vec<(Value<'t>, Value<'t>)>, reverse: bool) -> Eval<Vec<Value<'t>>> {
     let mut failure = None;
     keyed.sort_by(|a, b| {
         let (a, b) = if reverse { (b, a) } else { (a, b) };
@@ -115,6 +134,9 @@ pub(super) fn unique<'t>(ctx: &Renderer<'_>, items: &[Value<'t>], args: &Args<'t
     let (mut seen, mut out) = (Vec::new(), Vec::new());
     for item in items {
         let key = keys.of(ctx, item)?;
+        if !key.is_hashable() {
+            return Err(format!("unhashable type: '{}'", key.type_name()));
+        }
         let mut known = false;
         for other in &seen {
             known = known || key.equals(other, &ctx.budget)?;
@@ -169,10 +191,18 @@ pub(super) fn group_by<'t>(ctx: &Renderer<'_>, items: &[Value<'t>], args: &Args<
 }
 
 pub(super) fn batch<'t>(ctx: &Renderer<'_>, items: &[Value<'t>], args: &Args<'t>) -> Eval<Value<'t>> {
-    let size = args.int(0, "linecount")?.and_then(|size| usize::try_from(size).ok()).filter(|size| *size > 0);
-    let size = size.ok_or("batch takes a positive size")?;
-    let mut rows: Vec<Vec<_>> = items.chunks(size).map(<[_]>::to_vec).collect();
-    if let (Some(fill), Some(last)) = (args.some(1, "fill_with"), rows.last_mut()) {
+    if items.is_empty() {
+        return Value::seq(Kind::Generator, Vec::new());
+    }
+    let size = args.int(0, "linecount")?.ok_or("batch takes a size")?;
+    // What jinja2 makes of sizes that are none: one row of all, which an empty one precedes where the size is 0.
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let mut rows: Vec<Vec<_>> = match size {
+        0 => vec![Vec::new(), items.to_vec()],
+        _ => items.chunks(size).map(<[_]>::to_vec).collect(),
+    };
+    let fills = (1..usize::MAX).contains(&size);
+    if let (true, Some(fill), Some(last)) = (fills, args.some(1, "fill_with"), rows.last_mut()) {
         ctx.budget.spend(size)?;
         last.resize(size, fill.clone());
     }
@@ -199,7 +229,7 @@ pub(super) fn columns<'t>(ctx: &Renderer<'_>, items: &[Value<'t>], args: &Args<'
 }
 
 pub(super) fn dictsort<'t>(ctx: &Renderer<'_>, value: &Value<'t>, args: &Args<'t>) -> Eval<Value<'t>> {
-    let Value::List(pairs) = methods::items(value)? else { return Err("dictsort takes a mapping".into()) };
+    let Value::List(pairs) = methods::items(value, Kind::List)? else { return Err("dictsort takes a mapping".into()) };
     let position = match args.text(1, "by")?.as_ref().map(|by| by.as_str()) {
         None | Some("key") => Value::Int(0),
         Some("value") => Value::Int(1),

@@ -57,7 +57,7 @@ pub(super) fn exists(value: &Value<'_>, name: &str) -> bool {
         Value::List(list) => match list.kind {
             Kind::List => LIST.contains(&name),
             Kind::Tuple => name != "copy" && LIST.contains(&name),
-            Kind::Generator => false,
+            Kind::Generator | Kind::Keys | Kind::Values | Kind::Items => false,
         },
         Value::Loop(_) => matches!(name, "cycle" | "changed"),
         Value::Cycler(_) => matches!(name, "next" | "reset"),
@@ -87,12 +87,15 @@ pub(super) fn call<'t>(ctx: &Renderer<'_>, object: &Value<'t>, name: &str, args:
             match name {
                 "get" => {
                     let key = args.get(0, "key").ok_or("get expected at least 1 argument, got 0")?;
+                    if !key.is_hashable() {
+                        return Err(format!("unhashable type: '{}'", key.type_name()));
+                    }
                     Ok(dict.get(key).or_else(|| args.get(1, "default")).cloned().unwrap_or(Value::None))
                 }
-                "keys" => Value::list(dict.entries.iter().map(|(key, _)| key.clone()).collect()),
-                "values" => Value::list(dict.entries.iter().map(|(_, value)| value.clone()).collect()),
+                "keys" => Value::seq(Kind::Keys, dict.entries.iter().map(|(key, _)| key.clone()).collect()),
+                "values" => Value::seq(Kind::Values, dict.entries.iter().map(|(_, value)| value.clone()).collect()),
                 "copy" => Ok(object.clone()),
-                _ => items(object),
+                _ => items(object, Kind::Items),
             }
         }
         Value::List(list) => {
@@ -142,13 +145,13 @@ pub(super) fn call<'t>(ctx: &Renderer<'_>, object: &Value<'t>, name: &str, args:
     }
 }
 
-/// `dict.items()`: key and value as tuples.
-pub(super) fn items<'t>(value: &Value<'t>) -> Eval<Value<'t>> {
+/// Key and value of each entry as tuples, in a sequence of that kind.
+pub(super) fn items<'t>(value: &Value<'t>, kind: Kind) -> Eval<Value<'t>> {
     match value {
-        Value::Undefined(_) => Value::list(Vec::new()),
+        Value::Undefined(_) => Value::seq(kind, Vec::new()),
         Value::Dict(dict) => {
             let pairs = dict.entries.iter().map(|(key, value)| Value::seq(Kind::Tuple, vec![key.clone(), value.clone()]));
-            Value::list(pairs.collect::<Eval<_>>()?)
+            Value::seq(kind, pairs.collect::<Eval<_>>()?)
         }
         _ => Err("can only get item pairs from a mapping".into()),
     }
@@ -181,11 +184,12 @@ fn str_method<'t>(ctx: &Renderer<'_>, text: &Rc<Text>, name: &str, args: &Args<'
             let chars = args.text(0, "chars")?;
             part(strip(string, chars.as_ref().map(|chars| chars.as_str()), name != "rstrip", name != "lstrip"))
         }
-        "lower" | "casefold" => Value::text(lower(text)),
+        "lower" => Value::text(lower(text)),
+        "casefold" => Value::text(text.map_chars(folded)),
         "upper" => Value::text(text.map_chars(char::to_uppercase)),
         "swapcase" => Value::text(text.map_chars(|c| if c.is_uppercase() { lowered(c) } else { c.to_uppercase().collect() })),
         "capitalize" => Value::text(capitalize(text)),
-        "title" => Value::text(title(text, |before| before.is_alphabetic())),
+        "title" => Value::text(title(text, |before| before.is_alphabetic(), titled)),
         "startswith" | "endswith" => Value::Bool(affix(ctx, string, name == "startswith", args)?),
         "removeprefix" => part(string.strip_prefix(needle()?.as_str()).unwrap_or(string)),
         "removesuffix" => part(string.strip_suffix(needle()?.as_str()).unwrap_or(string)),
@@ -232,7 +236,7 @@ fn str_method<'t>(ctx: &Renderer<'_>, text: &Rc<Text>, name: &str, args: &Args<'
         "isascii" => Value::Bool(string.is_ascii()),
         "isupper" => Value::Bool(string.chars().any(char::is_uppercase) && !string.chars().any(char::is_lowercase)),
         "islower" => Value::Bool(is_lower(string)),
-        "istitle" => Value::Bool(string.chars().any(char::is_alphabetic) && title(text, |c| c.is_alphabetic()).as_str() == string),
+        "istitle" => Value::Bool(string.chars().any(char::is_alphabetic) && title(text, |c| c.is_alphabetic(), titled).as_str() == string),
         _ => return Err(format!("'str' method '{name}' is not available to chat templates")),
     })
 }
@@ -257,19 +261,50 @@ fn lowered(c: char) -> Vec<char> {
 }
 
 pub(super) fn lower(text: &Text) -> Text {
-    text.map_chars(char::to_lowercase)
+    if !text.as_str().contains('Σ') {
+        return text.map_chars(char::to_lowercase);
+    }
+    // At the end of a word it has another form, which the standard library finds in the whole text.
+    let whole = text.as_str().to_lowercase();
+    let mut lowered = whole.chars();
+    text.map_chars(|c| lowered.by_ref().take(c.to_lowercase().count()).collect::<Vec<_>>())
+}
+
+/// Python's `str.casefold` for one character, for all scripts but Cherokee.
+fn folded(c: char) -> Vec<char> {
+    match c {
+        'ı' => vec![c],
+        c => c.to_uppercase().flat_map(char::to_lowercase).collect(),
+    }
+}
+
+/// The form of a letter that begins a word, which is not always its upper case.
+fn titled(c: char) -> Vec<char> {
+    match c {
+        'Ǆ'..='ǆ' => vec!['ǅ'],
+        'Ǉ'..='ǉ' => vec!['ǈ'],
+        'Ǌ'..='ǌ' => vec!['ǋ'],
+        'Ǳ'..='ǳ' => vec!['ǲ'],
+        // Georgian has capitals for whole words only.
+        'ა'..='ჿ' => vec![c],
+        '\u{1f80}'..='\u{1faf}' => char::from_u32(u32::from(c) | 8).into_iter().collect(),
+        'ᾳ' => vec!['ᾼ'],
+        'ῃ' => vec!['ῌ'],
+        'ῳ' => vec!['ῼ'],
+        _ => c.to_uppercase().enumerate().flat_map(|(at, c)| if at == 0 { vec![c] } else { lowered(c) }).collect(),
+    }
 }
 
 pub(super) fn capitalize(text: &Text) -> Text {
     let mut first = true;
-    text.map_chars(|c| if std::mem::take(&mut first) { c.to_uppercase().collect() } else { lowered(c) })
+    text.map_chars(|c| if std::mem::take(&mut first) { titled(c) } else { lowered(c) })
 }
 
-/// Upper case after every character for which `inside` is false, lower case elsewhere.
-pub(super) fn title(text: &Text, inside: impl Fn(char) -> bool) -> Text {
+/// What `begin` makes of every character behind one for which `inside` is false, lower case elsewhere.
+pub(super) fn title(text: &Text, inside: impl Fn(char) -> bool, begin: impl Fn(char) -> Vec<char>) -> Text {
     let mut within = false;
     text.map_chars(|c| {
-        let mapped: Vec<char> = if within { lowered(c) } else { c.to_uppercase().collect() };
+        let mapped = if within { lowered(c) } else { begin(c) };
         within = inside(c);
         mapped
     })
@@ -304,12 +339,17 @@ fn affix<'t>(ctx: &Renderer<'_>, string: &str, start: bool, args: &Args<'t>) -> 
 }
 
 /// `str.replace(old, new, count)`.
-pub(super) fn replace<'t>(ctx: &Renderer<'_>, text: &Rc<Text>, args: &Args<'t>) -> Eval<Value<'t>> {
+fn replace<'t>(ctx: &Renderer<'_>, text: &Rc<Text>, args: &Args<'t>) -> Eval<Value<'t>> {
     let (Some(old), Some(new)) = (args.text(0, "old")?, args.text(1, "new")?) else { return Err("replace takes two strings".into()) };
+    replaced(ctx, text, &old, &new, args)
+}
+
+/// `text` with `old` replaced by `new`, as often as the third argument says.
+pub(super) fn replaced<'t>(ctx: &Renderer<'_>, text: &Rc<Text>, old: &Text, new: &Text, args: &Args<'t>) -> Eval<Value<'t>> {
     let limit = args.int(2, "count")?.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
     let found = text.as_str().matches(old.as_str()).take(limit).count();
     ctx.budget.grow(text.len().saturating_add(found.saturating_mul(new.len())))?;
-    Ok(Value::text(text.replace(old.as_str(), &new, limit)))
+    Ok(Value::text(text.replace(old.as_str(), new, limit)))
 }
 
 /// The texts of `items` with `separator` between them.

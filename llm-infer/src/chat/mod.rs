@@ -20,6 +20,7 @@ mod golden;
 mod json;
 mod lists;
 mod methods;
+mod names;
 mod ops;
 #[cfg(test)]
 mod python;
@@ -34,6 +35,7 @@ mod value;
 use crate::{Error, Result};
 use budget::Budget;
 use minijinja::machinery::{Token, WhitespaceConfig, ast::Stmt, parse, tokenize};
+use names::FilterNames;
 use render::Renderer;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
@@ -196,9 +198,9 @@ impl ChatTemplate {
         })
     }
 
-    fn evaluate(&self, source: &str, template: &Stmt<'_>, messages: &[Message], options: &RenderOptions) -> Eval<Text> {
+    fn evaluate(&self, source: &str, template: &Parsed<'_>, messages: &[Message], options: &RenderOptions) -> Eval<Text> {
         let (nodes, bytes) = input_size(messages, options);
-        let renderer = Renderer::new(source, Budget::for_input(nodes, bytes), options.now.unwrap_or_else(unix_now));
+        let renderer = Renderer::new(source, &template.specials, Budget::for_input(nodes, bytes), options.now.unwrap_or_else(unix_now));
         let root = Frame::new(None);
         for (name, value) in &options.variables {
             root.set(name, Value::from_json(value)?);
@@ -213,7 +215,7 @@ impl ChatTemplate {
             root.set("tools", Value::list(tools.iter().map(Value::from_json).collect::<Eval<_>>()?)?);
         }
         root.set("add_generation_prompt", Value::Bool(options.add_generation_prompt));
-        renderer.template(template, &root)
+        renderer.template(&template.body, &root)
     }
 }
 
@@ -226,13 +228,27 @@ fn on_own_stack<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     })
 }
 
+/// A template and where it names what a macro takes only if its body names it.
+struct Parsed<'s> {
+    body: Stmt<'s>,
+    specials: Vec<(u32, String)>,
+}
+
 /// Parses with the settings of transformers: `trim_blocks`, `lstrip_blocks`, one trailing newline dropped.
-fn parsed(source: &str) -> Result<Stmt<'_>> {
+fn parsed(source: &str) -> Result<Parsed<'_>> {
     let whitespace = WhitespaceConfig { keep_trailing_newline: false, lstrip_blocks: true, trim_blocks: true };
     let refused = |message: String| Error::Template { message, hint: Some("the chat template is damaged or uses an unknown tag".into()) };
-    let mut in_tag = 0;
+    let (mut in_tag, mut behind_dot, mut specials) = (0, false, Vec::new());
+    let mut names = FilterNames::default();
     for token in tokenize(source, false, Default::default(), whitespace) {
-        in_tag = match token.map_err(|error| refused(error.to_string()))?.0 {
+        let (token, span) = token.map_err(|error| refused(error.to_string()))?;
+        match token {
+            Token::Ident(name @ ("caller" | "kwargs" | "varargs")) if !behind_dot => specials.push((span.start_offset, name.to_owned())),
+            _ => {}
+        }
+        names.check(&token).map_err(|message| Error::Template { message, hint: None })?;
+        behind_dot = matches!(token, Token::Dot);
+        in_tag = match token {
             Token::VariableStart | Token::BlockStart => 0,
             _ => in_tag + 1,
         };
@@ -240,7 +256,8 @@ fn parsed(source: &str) -> Result<Stmt<'_>> {
             return Err(refused(format!("a tag of more than {MAX_TAG_TOKENS} tokens")));
         }
     }
-    parse(source, "chat_template", Default::default(), whitespace).map_err(|error| refused(error.to_string()))
+    let body = parse(source, "chat_template", Default::default(), whitespace).map_err(|error| refused(error.to_string()))?;
+    Ok(Parsed { body, specials })
 }
 
 fn message_value<'t>(message: &Message) -> Eval<Value<'t>> {

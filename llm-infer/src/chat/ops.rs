@@ -3,7 +3,7 @@
 use super::format::percent_format;
 use super::render::Renderer;
 use super::text::Text;
-use super::value::{Eval, Kind, Value};
+use super::value::{Eval, Value};
 use minijinja::machinery::ast::{BinOpKind, CompareOpKind};
 use std::cmp::Ordering;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ impl Renderer<'_> {
             return Err("slice step cannot be zero".into());
         }
         match value {
-            Value::List(list) if list.kind != Kind::Generator => {
+            Value::List(list) if list.kind.is_indexed() => {
                 self.budget.spend(list.items.len())?;
                 let picked = slice_indices(list.items.len(), start, stop, step);
                 Value::seq(list.kind, picked.into_iter().map(|at| list.items[at].clone()).collect())
@@ -55,7 +55,7 @@ impl Renderer<'_> {
         match (left, right) {
             (Value::Undefined(message), _) | (_, Value::Undefined(message)) => return Err(message.to_string()),
             (Value::Str(a), Value::Str(b)) => return Ok(Some(a.as_str().cmp(b.as_str()))),
-            (Value::List(a), Value::List(b)) if a.kind == b.kind => {
+            (Value::List(a), Value::List(b)) if a.kind == b.kind && a.kind.is_indexed() => {
                 for (a, b) in a.items.iter().zip(&b.items) {
                     if !a.equals(b, &self.budget)? {
                         return self.nested(|| self.order(a, b));
@@ -80,6 +80,7 @@ impl Renderer<'_> {
                 Ok(text.as_str().contains(item.as_str()))
             }
             (Value::Str(_), other) => Err(format!("'in <string>' requires string as left operand, not {}", other.type_name())),
+            (Value::Dict(_), _) if !item.is_hashable() => Err(format!("unhashable type: '{}'", item.type_name())),
             (Value::Dict(dict), _) => Ok(dict.get(item).is_some()),
             (Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_), _) => {
                 Err(format!("argument of type '{}' is not iterable", container.type_name()))
@@ -113,9 +114,10 @@ impl Renderer<'_> {
             return self.concat(&left.to_text(&self.budget)?, &right.to_text(&self.budget)?);
         }
         match (op, left, right) {
+            (BinOpKind::Rem, Value::Str(format), _) => percent_format(self, format, right),
             (_, Value::Undefined(message), _) | (_, _, Value::Undefined(message)) => Err(message.to_string()),
             (BinOpKind::Add, Value::Str(a), Value::Str(b)) => self.concat(a, b),
-            (BinOpKind::Add, Value::List(a), Value::List(b)) if a.kind == b.kind && a.kind != Kind::Generator => {
+            (BinOpKind::Add, Value::List(a), Value::List(b)) if a.kind == b.kind && a.kind.is_indexed() => {
                 self.budget.spend(a.items.len() + b.items.len())?;
                 Value::seq(a.kind, a.items.iter().chain(&b.items).cloned().collect())
             }
@@ -124,13 +126,6 @@ impl Renderer<'_> {
             {
                 let sequence = if left.int().is_some() { right } else { left };
                 self.repeat(sequence, times.int().unwrap_or(0))
-            }
-            (BinOpKind::Rem, Value::Str(format), _) => {
-                let args = match right {
-                    Value::List(list) if list.kind == Kind::Tuple => list.items.clone(),
-                    other => vec![other.clone()],
-                };
-                percent_format(self, format, &args)
             }
             _ => arithmetic(op, left, right),
         }
@@ -151,7 +146,7 @@ impl Renderer<'_> {
                 self.budget.grow(text.len().saturating_mul(times))?;
                 Ok(Value::text(text.repeat(if text.is_empty() { 0 } else { times })))
             }
-            Value::List(list) if list.kind != Kind::Generator => {
+            Value::List(list) if list.kind.is_indexed() => {
                 self.budget.spend(list.items.len().saturating_mul(times))?;
                 let times = if list.items.is_empty() { 0 } else { times };
                 Value::seq(list.kind, (0..times).flat_map(|_| list.items.iter().cloned()).collect())
@@ -187,6 +182,12 @@ pub(super) fn negate<'t>(value: &Value<'t>) -> Eval<Value<'t>> {
     }
 }
 
+/// Python's `x % y`, which has the sign of `y`.
+fn modulo(x: f64, y: f64) -> f64 {
+    let rest = x % y;
+    if rest != 0.0 && (rest < 0.0) != (y < 0.0) { rest + y } else { rest.abs().copysign(y) }
+}
+
 /// Python's arithmetic on numbers: floor division and modulo towards minus infinity, `/` always a float.
 fn arithmetic<'t>(op: BinOpKind, left: &Value<'t>, right: &Value<'t>) -> Eval<Value<'t>> {
     let (Some(x), Some(y)) = (left.number(), right.number()) else {
@@ -209,13 +210,19 @@ fn arithmetic<'t>(op: BinOpKind, left: &Value<'t>, right: &Value<'t>) -> Eval<Va
             return exact.map(Value::Int).ok_or_else(|| "integer too large".into());
         }
     }
+    if x == 0.0 && y < 0.0 && matches!(op, BinOpKind::Pow) {
+        return Err("0.0 cannot be raised to a negative power".into());
+    }
     Ok(Value::Float(match op {
         BinOpKind::Add => x + y,
         BinOpKind::Sub => x - y,
         BinOpKind::Mul => x * y,
         BinOpKind::Div => x / y,
-        BinOpKind::FloorDiv => (x / y).floor(),
-        BinOpKind::Rem => x - y * (x / y).floor(),
+        BinOpKind::FloorDiv => match ((x - modulo(x, y)) / y).round() {
+            0.0 => 0.0_f64.copysign(x / y),
+            whole => whole,
+        },
+        BinOpKind::Rem => modulo(x, y),
         BinOpKind::Pow => x.powf(y),
         _ => return Err("not an arithmetic operator".into()),
     }))

@@ -27,10 +27,41 @@ fn results_are_those_of_python() {
         ("{{ 2.5 is even }} {{ 4.0 is even }}", "False True"),
         ("{{ '\\x7f'|tojson(ensure_ascii=true) }}", "\"\\u007f\""),
         ("{{ l|slice(3, 'f')|list }}", "[[1, 'f'], [2, 'f'], [3, 'f']]"),
+        (
+            "{{ d.items() }}{{ d.keys() }}{{ d.items()[0] }}{{ d.keys() is sequence }}",
+            "dict_items([('x', 5), ('n', 2)])dict_keys(['x', 'n'])False",
+        ),
+        ("{% set g = l|map('string') %}{{ g|first }}{{ g|list }}{{ g|list }}", "1['2', '3'][]"),
+        ("{{ '%(a)s|%03d' % {'a': 1} if false else '%(a)s' % {'a': 1} }}{{ '%03d' % -1 }}{{ '{:03d}'.format(-1) }}", "1-01-01"),
+        ("{{ 'ΟΔΟΣ ΑΣ'.lower() }} {{ 'ǆ ﬁ ა'.title() }} {{ 'ß'.casefold() }} {{ '%x' % -31 }}", "οδος ας ǅ Fi ა ss -1f"),
+        ("{{ -1 % 0.3 }} {{ -0.1 // -3 }} {{ (-0.25)|round(0, 'ceil') }}", "0.19999999999999996 0.0 0.0"),
+        ("{% macro m(a) %}{{ varargs }}{% endmacro %}{{ m(1, 2) }}{{ m }}", "(2,)<Macro 'm'>"),
+        ("{{ [{}.a, {}.b]|sort }}{{ 'a1'|replace(1, none) }}{{ '%r' % nothing }}", "[Undefined, Undefined]aNoneUndefined"),
+        ("{{ l|batch(0)|list }}{{ l|batch(-1, 0)|list }}{{ l|truncate(3) }}", "[[], [1, 2, 3]][[1, 2, 3]][1, 2, 3]"),
+        ("{% if false %}{{ l|unknown }}{% endif %}{{ l|unknown if false else 1 }}", "1"),
     ] {
         assert_eq!(render(template).as_deref(), Some(expected), "{template}");
     }
-    for refused in ["{{ undefined|int }}", "{{ undefined|dictsort }}", "{{ s.index('z') }}"] {
+    for refused in [
+        "{{ undefined|int }}",
+        "{{ undefined|dictsort }}",
+        "{{ s.index('z') }}",
+        "{{ 'a' % 1 }}",
+        "{{ {}.get([]) }}",
+        "{{ [] in {} }}",
+        "{{ dict(nothing) }}",
+        "{% filter length %}a{% endfilter %}",
+        "{% macro m(a) %}{% endmacro %}{{ m(b=1) }}",
+        "{% macro m() %}{% endmacro %}{{ m(1) }}",
+        "{% macro m() %}{% endmacro %}{% call m() %}{% endcall %}",
+        "{{ d.items() + [] }}",
+        "{{ d.keys()|tojson }}",
+        "{{ 0 ** -1 }}",
+        "{{ 'a'|truncate(1) }}",
+        "{% for x in [] %}{{ x|unknown }}{% endfor %}",
+        "{{ l|sort.count }}",
+        "{{ d|items|length }}",
+    ] {
         assert_eq!(render(refused), None, "{refused}");
     }
 }

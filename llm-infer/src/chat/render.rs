@@ -6,7 +6,7 @@
 use super::budget::Budget;
 use super::text::Text;
 use super::value::{Eval, Frame, Kind, List, Loop, Macro, Value};
-use minijinja::machinery::ast::{self, Expr, Stmt};
+use minijinja::machinery::ast::{self, Expr, Spanned, Stmt};
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
@@ -28,6 +28,8 @@ pub(super) struct Renderer<'s> {
     pub budget: Budget,
     /// The time `strftime_now` tells, in seconds since 1970.
     pub now: i64,
+    /// Where `caller`, `varargs` and `kwargs` are named.
+    specials: &'s [(u32, String)],
     depth: Cell<usize>,
 }
 
@@ -74,8 +76,8 @@ impl<'t> Args<'t> {
 }
 
 impl<'s> Renderer<'s> {
-    pub fn new(source: &'s str, budget: Budget, now: i64) -> Self {
-        Self { source, budget, now, depth: Cell::new(0) }
+    pub fn new(source: &'s str, specials: &'s [(u32, String)], budget: Budget, now: i64) -> Self {
+        Self { source, budget, now, specials, depth: Cell::new(0) }
     }
 
     /// Renders a parsed template with the variables of `root`.
@@ -133,8 +135,10 @@ impl<'s> Renderer<'s> {
             }
             Stmt::FilterBlock(block) => {
                 let text = self.capture(&block.body, frame)?;
-                let value = self.filtered(Some(&block.filter), Value::text(text), frame)?;
-                self.emit(&*value.to_text(&self.budget)?, out)?;
+                match self.filtered(Some(&block.filter), Value::text(text), frame)? {
+                    Value::Str(text) => self.emit(&text, out)?,
+                    other => return Err(format!("sequence item: expected str instance, {} found", other.type_name())),
+                }
             }
             Stmt::WithBlock(with) => {
                 let inner = Frame::new(Some(frame.clone()));
@@ -286,16 +290,26 @@ impl<'s> Renderer<'s> {
         Ok(Value::text(out))
     }
 
-    /// Binds `caller`, `varargs` and `kwargs`.
-    fn extra_arguments<'t>(&self, decl: &'t ast::Macro<'t>, args: Args<'t>, frame: &Rc<Frame<'t>>) -> Eval<()> {
-        let declared = |name: &str| decl.args.iter().any(|arg| matches!(arg, Expr::Var(var) if var.id == name));
-        let mut kwargs = Vec::new();
+    /// Binds `caller`, `varargs` and `kwargs`, each of which a macro takes only where its body names it.
+    fn extra_arguments<'t>(&self, decl: &'t Spanned<ast::Macro<'t>>, args: Args<'t>, frame: &Rc<Frame<'t>>) -> Eval<()> {
+        let body = decl.span().start_offset..decl.span().end_offset;
+        let names = |special: &str| self.specials.iter().any(|(at, name)| body.contains(at) && name == special);
+        let free = decl.args.get(args.positional.len()..).unwrap_or_default();
+        let by_name = |name: &str| free.iter().any(|arg| matches!(arg, Expr::Var(var) if var.id == name));
+        let (mut caller, mut kwargs) = (None, Vec::new());
         for (name, value) in args.named {
             match name.as_str() {
-                "caller" if !declared("caller") => frame.set("caller", value),
-                _ if declared(&name) => {}
-                _ => kwargs.push((Value::str(name), value)),
+                _ if by_name(&name) => {}
+                "caller" if names("caller") => caller = Some(value),
+                _ if names("kwargs") => kwargs.push((Value::str(name), value)),
+                _ => return Err(format!("macro '{}' takes no keyword argument '{name}'", decl.name)),
             }
+        }
+        if args.positional.len() > decl.args.len() && !names("varargs") {
+            return Err(format!("macro '{}' takes not more than {} argument(s)", decl.name, decl.args.len()));
+        }
+        if names("caller") && !decl.args.iter().any(|arg| matches!(arg, Expr::Var(var) if var.id == "caller")) {
+            frame.set("caller", caller.unwrap_or_else(|| Value::undefined("No caller defined")));
         }
         frame.set("varargs", Value::seq(Kind::Tuple, args.positional.into_iter().skip(decl.args.len()).collect())?);
         frame.set("kwargs", Value::dict(kwargs)?);

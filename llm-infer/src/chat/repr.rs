@@ -5,6 +5,9 @@ use super::text::Text;
 use super::value::{Eval, Kind, List, Value};
 use std::rc::Rc;
 
+/// What the parser calls the body of a `call` block, which has no name in Python.
+const CALLER: &str = "caller";
+
 impl Value<'_> {
     /// Python's `str(value)`.
     pub fn to_text(&self, budget: &Budget) -> Eval<Rc<Text>> {
@@ -42,6 +45,8 @@ impl Value<'_> {
                 }
                 out.push_str(if dict.entries.is_empty() { "{}" } else { "}" }, false);
             }
+            Self::Macro(callee) if callee.decl.name == CALLER => out.push_str("<Macro anonymous>", false),
+            Self::Macro(callee) => out.push_str(&format!("<Macro '{}'>", callee.decl.name), false),
             _ => out.push_str(&format!("<{}>", self.type_name()), false),
         }
         Ok(())
@@ -57,6 +62,9 @@ fn write_list_repr(list: &List<'_>, out: &mut Text, budget: &Budget) -> Eval<()>
             out.push_str("<generator object>", false);
             return Ok(());
         }
+        Kind::Keys => ("dict_keys([", "])"),
+        Kind::Values => ("dict_values([", "])"),
+        Kind::Items => ("dict_items([", "])"),
     };
     out.push_str(open, false);
     for (i, item) in list.items.iter().enumerate() {

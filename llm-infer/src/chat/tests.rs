@@ -47,7 +47,7 @@ pub(super) fn test<'t>(ctx: &Renderer<'_>, name: &str, value: &Value<'t>, args: 
         "string" => matches!(value, Value::Str(_)),
         "mapping" => matches!(value, Value::Dict(_)),
         "sequence" => match value {
-            Value::List(list) => list.kind != super::value::Kind::Generator,
+            Value::List(list) => list.kind.is_indexed(),
             other => matches!(other, Value::Str(_) | Value::Dict(_) | Value::Undefined(_)),
         },
         "iterable" => matches!(value, Value::Str(_) | Value::Dict(_) | Value::List(_) | Value::Loop(_) | Value::Undefined(_)),
@@ -62,6 +62,8 @@ pub(super) fn test<'t>(ctx: &Renderer<'_>, name: &str, value: &Value<'t>, args: 
             let text = value.to_text(&ctx.budget)?;
             text.as_str().chars().any(char::is_uppercase) && !text.as_str().chars().any(char::is_lowercase)
         }
+        // What is undefined is made anew wherever it is named.
+        "sameas" if value.is_undefined() => false,
         "sameas" => std::mem::discriminant(value) == std::mem::discriminant(operand()?) && value.equals(operand()?, &ctx.budget)?,
         "escaped" => false,
         "filter" => value.as_text().is_some_and(|name| filters::NAMES.contains(&name.as_str())),

@@ -39,14 +39,52 @@ pub(super) enum Value<'t> {
 pub(super) enum Kind {
     List,
     Tuple,
-    /// What lazy filters return: true even where empty, without a length.
+    /// What lazy filters return: true even where empty, without a length, and empty once it was gone through.
     Generator,
+    /// `dict.keys()`.
+    Keys,
+    /// `dict.values()`.
+    Values,
+    /// `dict.items()`.
+    Items,
+}
+
+impl Kind {
+    /// Whether positions and slices of it can be taken.
+    pub fn is_indexed(self) -> bool {
+        matches!(self, Self::List | Self::Tuple)
+    }
+
+    /// The name of the Python type.
+    pub fn type_name(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Tuple => "tuple",
+            Self::Generator => "generator",
+            Self::Keys => "dict_keys",
+            Self::Values => "dict_values",
+            Self::Items => "dict_items",
+        }
+    }
 }
 
 pub(super) struct List<'t> {
     pub kind: Kind,
     pub items: Vec<Value<'t>>,
+    /// How many items of a generator were taken.
+    taken: Cell<usize>,
     nesting: u16,
+}
+
+impl<'t> List<'t> {
+    /// The next item of a generator, the first of anything else.
+    pub fn first(&self) -> Option<Value<'t>> {
+        let at = self.taken.get();
+        if self.kind == Kind::Generator {
+            self.taken.set((at + 1).min(self.items.len()));
+        }
+        self.items.get(at).cloned()
+    }
 }
 
 /// An insertion-ordered dictionary.
@@ -67,7 +105,7 @@ pub(super) struct Loop<'t> {
 
 /// A macro and the scope it was declared in.
 pub(super) struct Macro<'t> {
-    pub decl: &'t ast::Macro<'t>,
+    pub decl: &'t ast::Spanned<ast::Macro<'t>>,
     pub scope: Weak<Frame<'t>>,
 }
 
@@ -144,7 +182,7 @@ impl<'t> Value<'t> {
     /// # Errors
     /// When the items nest too deep.
     pub fn seq(kind: Kind, items: Vec<Self>) -> Eval<Self> {
-        Ok(Self::List(Rc::new(List { kind, nesting: nested(items.iter())?, items })))
+        Ok(Self::List(Rc::new(List { kind, nesting: nested(items.iter())?, items, taken: Cell::new(0) })))
     }
 
     pub fn list(items: Vec<Self>) -> Eval<Self> {
@@ -194,7 +232,7 @@ impl<'t> Value<'t> {
     }
 
     /// Whether Python lets this value be a key: tuples only of plain values, so that comparing keys stays cheap.
-    fn is_hashable(&self) -> bool {
+    pub fn is_hashable(&self) -> bool {
         match self {
             Self::List(list) => list.kind == Kind::Tuple && list.items.iter().all(|item| !matches!(item, Self::List(_) | Self::Dict(_))),
             Self::Dict(_) => false,
@@ -244,11 +282,7 @@ impl<'t> Value<'t> {
             Self::Int(_) => "int",
             Self::Float(_) => "float",
             Self::Str(_) => "str",
-            Self::List(list) => match list.kind {
-                Kind::List => "list",
-                Kind::Tuple => "tuple",
-                Kind::Generator => "generator",
-            },
+            Self::List(list) => list.kind.type_name(),
             Self::Dict(_) => "dict",
             Self::Namespace(_) => "Namespace",
             Self::Loop(_) => "LoopContext",
@@ -294,6 +328,13 @@ impl<'t> Value<'t> {
     /// When the value is not iterable.
     pub fn iterate(&self, budget: &Budget) -> Eval<Rc<List<'t>>> {
         let items = match self {
+            Self::List(list) if list.kind == Kind::Generator => {
+                let taken = list.taken.replace(list.items.len());
+                if taken == 0 {
+                    return Ok(list.clone());
+                }
+                list.items[taken..].to_vec()
+            }
             Self::List(list) => return Ok(list.clone()),
             Self::Loop(state) => return Ok(state.items.clone()),
             Self::Undefined(_) => Vec::new(),
@@ -322,8 +363,11 @@ impl<'t> Value<'t> {
                 if Rc::ptr_eq(a, b) {
                     return Ok(true);
                 }
-                if a.kind != b.kind || a.items.len() != b.items.len() {
+                if a.kind != b.kind || a.items.len() != b.items.len() || matches!(a.kind, Kind::Generator | Kind::Values) {
                     return Ok(false);
+                }
+                if !a.kind.is_indexed() {
+                    return Ok(a.items.iter().all(|a| b.items.iter().any(|b| same_key(a, b))));
                 }
                 for (a, b) in a.items.iter().zip(&b.items) {
                     if !a.equals(b, budget)? {

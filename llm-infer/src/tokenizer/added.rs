@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::OnceLock;
+use tokenizers::utils::SysRegex;
 use tokenizers::{AddedToken, NormalizedString, Normalizer, NormalizerWrapper};
 
 /// The added tokens that match in the raw text, and those that match in the normalized one.
@@ -76,9 +78,8 @@ impl Matcher {
                 start = text[..start].trim_end().len().max(done);
             }
             if entry.token.rstrip {
+                // The library goes on right after the token itself: spaces that are a token are that, too.
                 end = text.len() - text[end..].trim_start().len();
-                // The library goes on searching right after the token itself, but spaces it took are gone.
-                at = at.max(end);
             }
             if done < start {
                 parts.push((None, done..start));
@@ -100,7 +101,9 @@ impl Matcher {
     }
 }
 
-/// `\w` of the library's regular expressions.
+/// `\w` of the library's regular expressions, which has marks and joiners but no fractions.
 fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
+    static WORD: OnceLock<Option<SysRegex>> = OnceLock::new();
+    let word = WORD.get_or_init(|| SysRegex::new(r"\w").ok());
+    word.as_ref().is_some_and(|word| word.find_iter(c.encode_utf8(&mut [0; 4])).next().is_some())
 }

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use serde::Deserialize;
 use serde_json::Value as Json;
 use tokenizers::NormalizerWrapper;
 
+use super::charsmap;
 use crate::chat::token_content;
 use crate::checkpoint::json::kind_of;
 use crate::{Error, Result};
@@ -24,6 +26,40 @@ pub fn check_growth(path: &Path, normalizer: Option<&NormalizerWrapper>) -> Resu
     }
     let got = format!("replacements that make a text up to {growth:.0} times longer");
     Err(Error::invalid(path, "normalizer", got, format!("at most {MAX_GROWTH} times")))
+}
+
+/// The parts of a tokenizer.json on which the library panics where they are damaged.
+#[derive(Deserialize)]
+struct Parts {
+    #[serde(default)]
+    normalizer: Json,
+    #[serde(default)]
+    decoder: Json,
+}
+
+/// Refuses what is no JSON, decoders that are no objects, and tables of replaced characters that lead outside.
+pub fn check_parts(path: &Path, json: &[u8]) -> Result<()> {
+    let parts: Parts = serde_json::from_slice(json).map_err(|error| {
+        Error::invalid(path, "tokenizer", error, "JSON of a tokenizer").with_hint("the file may be cut off or edited: download it again")
+    })?;
+    if let Some(bad) = all_of(&parts.decoder, "decoders").into_iter().find(|part| !part.is_object() && !part.is_null()) {
+        return Err(Error::invalid(path, "decoder", kind_of(bad), "an object with `type`"));
+    }
+    for part in all_of(&parts.normalizer, "normalizers") {
+        let table = part["precompiled_charsmap"].as_str().and_then(charsmap::from_base64);
+        if part["type"] == "Precompiled" && !table.is_some_and(|table| charsmap::is_sound(&table)) {
+            return Err(Error::invalid(path, "precompiled_charsmap", "what leads outside", "a table of replaced characters in base64"));
+        }
+    }
+    Ok(())
+}
+
+/// The steps of a part: itself, or those of a sequence under `key`, however nested.
+fn all_of<'a>(part: &'a Json, key: &str) -> Vec<&'a Json> {
+    match part.get(key).and_then(Json::as_array) {
+        Some(steps) => steps.iter().flat_map(|step| all_of(step, key)).collect(),
+        None => vec![part],
+    }
 }
 
 /// An upper bound of length out / length in of a serialized normalizer.
@@ -69,6 +105,19 @@ mod tests {
         let bomb = json!({"type": "Replace", "pattern": {"Regex": "a"}, "content": "a".repeat(1000)});
         assert_eq!(growth(&json!({"type": "Sequence", "normalizers": [bomb, bomb, bomb]})), 1e9);
         assert_eq!(growth(&Json::Null), 1.0);
+    }
+
+    #[test]
+    fn parts_on_which_the_library_panics_are_refused() {
+        let check = |json: Json| check_parts(Path::new("tokenizer.json"), json.to_string().as_bytes());
+        assert!(check(json!({"decoder": {"type": "ByteLevel"}, "normalizer": null})).is_ok());
+        assert!(check(json!({"decoder": 5})).is_err());
+        assert!(check_parts(Path::new("tokenizer.json"), b"{\"decoder\": {5: 1}}").is_err());
+        assert!(check(json!({"decoder": {"type": "Sequence", "decoders": [{"type": "Fuse"}, "x"]}})).is_err());
+        let table = json!({"type": "Precompiled", "precompiled_charsmap": "AAAA"});
+        assert!(check(json!({"normalizer": table})).is_err());
+        let nested = json!({"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Sequence", "normalizers": [table]}]});
+        assert!(check(json!({"normalizer": nested})).is_err());
     }
 
     #[test]

@@ -5,9 +5,13 @@
 //! model, are the library's and see the same pieces, so the ids of ordinary text are the library's own.
 
 mod added;
+mod charsmap;
+#[cfg(test)]
+mod golden;
 mod limits;
 mod pre;
 mod scored;
+mod sentencepiece;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -67,18 +71,24 @@ struct Shared {
 }
 
 impl Tokenizer {
-    /// The tokenizer of a model folder: `tokenizer.json`, with the special tokens of `tokenizer_config.json` and
-    /// `special_tokens_map.json` where they exist.
+    /// The tokenizer of a model folder: `tokenizer.json`, else SentencePiece's `tokenizer.model`, with the special tokens of
+    /// `tokenizer_config.json` and `special_tokens_map.json` where they exist.
     ///
     /// # Errors
-    /// [`Error::Io`] when `tokenizer.json` cannot be read, [`Error::Invalid`] when a file is damaged.
+    /// [`Error::Io`] when it cannot be read, [`Error::Invalid`] when a file is damaged.
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join("tokenizer.json");
-        if path.symlink_metadata().is_err() {
-            return Err(Error::invalid(&path, "tokenizer", "no such file", "a Hugging Face tokenizer.json")
-                .with_hint("convert the tokenizer with transformers (`AutoTokenizer.from_pretrained(...).save_pretrained(...)`)"));
+        let pieces = dir.join("tokenizer.model");
+        let (has_json, has_pieces) = (path.symlink_metadata().is_ok(), pieces.symlink_metadata().is_ok());
+        if !has_json && !has_pieces {
+            return Err(Error::invalid(
+                &path,
+                "tokenizer",
+                "no such file",
+                "a Hugging Face tokenizer.json, or SentencePiece's tokenizer.model",
+            )
+            .with_hint("convert the tokenizer with transformers (`AutoTokenizer.from_pretrained(...).save_pretrained(...)`)"));
         }
-        let json = json::read_bounded(&path, limits::MAX_FILE)?;
         let configs = ["special_tokens_map.json", "tokenizer_config.json"].map(|name| dir.join(name));
         let mut config = serde_json::Map::new();
         for file in configs.iter().filter(|file| file.symlink_metadata().is_ok()) {
@@ -86,7 +96,18 @@ impl Tokenizer {
             limits::check_special_tokens(file, &found)?;
             config.extend(found.as_object().cloned().unwrap_or_default().into_iter().filter(|(_, value)| !value.is_null()));
         }
-        Self::build(&path, &json, &Json::Object(config))
+        if has_json {
+            return Self::build(&path, &json::read_bounded(&path, limits::MAX_FILE)?, &Json::Object(config));
+        }
+        let mut vocabulary = sentencepiece::read(&pieces, &json::read_bounded(&pieces, limits::MAX_FILE)?)?;
+        for (key, add) in [("add_bos_token", &mut vocabulary.add_bos), ("add_eos_token", &mut vocabulary.add_eos)] {
+            *add = config.get(key).and_then(Json::as_bool);
+        }
+        let mut own = vocabulary.config()?;
+        if let Json::Object(own) = &mut own {
+            own.extend(config);
+        }
+        vocabulary.tokenizer_with(&own)
     }
 
     /// A tokenizer from the bytes of a `tokenizer.json` and of a `tokenizer_config.json`; `path` is for messages.
@@ -106,6 +127,7 @@ impl Tokenizer {
             Error::invalid(path, "tokenizer", error, "a tokenizer that the `tokenizers` library reads")
                 .with_hint("the file may be cut off or edited: download it again")
         };
+        limits::check_parts(path, json)?;
         Self::from_library(path, tokenizers::Tokenizer::from_bytes(json).map_err(invalid)?, config, None)
     }
 

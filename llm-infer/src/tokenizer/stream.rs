@@ -1,8 +1,8 @@
 //! From ids back to text, token by token.
 //!
 //! The decoders of the tokenizers in use turn each token into bytes on its own, but for a space at the very start, so a
-//! stream needs no look back: bytes go in, whole characters come out. Other decoders go through the library on a short
-//! window of ids.
+//! stream needs no look back: bytes go in, whole characters come out. Other decoders, which no model for text in use has,
+//! go through the library, all ids again for each one that comes.
 
 use super::Tokenizer;
 use serde_json::Value as Json;
@@ -110,8 +110,9 @@ pub struct StreamingDecoder {
     started: bool,
     strip: usize,
     pending: Vec<u8>,
-    window: Vec<u32>,
-    shown: usize,
+    /// All ids, and the text of them that was handed on, where the library decodes.
+    ids: Vec<u32>,
+    shown: String,
 }
 
 impl StreamingDecoder {
@@ -120,7 +121,7 @@ impl StreamingDecoder {
             Decoding::Pieces { strip, .. } => *strip,
             _ => 0,
         };
-        Self { tokenizer, skip_special, started: false, strip, pending: Vec::new(), window: Vec::new(), shown: 0 }
+        Self { tokenizer, skip_special, started: false, strip, pending: Vec::new(), ids: Vec::new(), shown: String::new() }
     }
 
     /// The text that `id` completes, if any.
@@ -129,7 +130,14 @@ impl StreamingDecoder {
             return None;
         }
         let text = match self.tokenizer.decoding() {
-            Decoding::Library => self.push_to_window(id),
+            Decoding::Library => {
+                self.ids.push(id);
+                // A cut character may become another one, and so may bytes before one that is wrong.
+                let byte = self.tokenizer.token(id).is_some_and(|token| fallback_byte(&token).is_some());
+                let text = self.unshown().filter(|text| !byte && !text.ends_with('\u{fffd}')).unwrap_or_default();
+                self.shown += &text;
+                text
+            }
             decoding => {
                 decoding.write(&self.tokenizer.token(id)?, !self.started, &mut self.pending);
                 self.started = true;
@@ -142,9 +150,9 @@ impl StreamingDecoder {
 
     /// What is left at the end, a cut character as U+FFFD.
     pub fn flush(&mut self) -> String {
-        let rest = self.window_text(self.window.len()).split_off(self.shown);
-        self.window.clear();
-        self.shown = 0;
+        let rest = self.unshown().unwrap_or_default();
+        self.ids.clear();
+        self.shown.clear();
         String::from_utf8_lossy(&std::mem::take(&mut self.pending)).into_owned() + &rest
     }
 
@@ -159,23 +167,10 @@ impl StreamingDecoder {
         }
     }
 
-    /// The window holds the last shown ids, for context, and those not shown yet.
-    fn push_to_window(&mut self, id: u32) -> String {
-        let context = self.window.len();
-        self.window.push(id);
-        let text = self.window_text(self.window.len());
-        let unfinished = text.ends_with('\u{fffd}') && self.window.len() < 32;
-        if unfinished || text.len() <= self.shown || !text.is_char_boundary(self.shown) {
-            return String::new();
-        }
-        let new = text[self.shown..].to_owned();
-        self.window.drain(..context);
-        self.shown = self.window_text(self.window.len()).len();
-        new
-    }
-
-    fn window_text(&self, count: usize) -> String {
-        self.tokenizer.library_decode(&self.window[..count], false)
+    /// What the library makes of all ids behind what was handed on; `None` where that has changed meanwhile.
+    fn unshown(&self) -> Option<String> {
+        let text = self.tokenizer.library_decode(&self.ids, false);
+        text.strip_prefix(&self.shown).map(str::to_owned)
     }
 }
 

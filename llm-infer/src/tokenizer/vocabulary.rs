@@ -9,7 +9,7 @@ use tokenizers::models::unigram::Unigram;
 use tokenizers::{AddedToken, ModelWrapper};
 
 use super::scored::ScoredPieces;
-use super::{Tokenizer, TokenizerSummary, pre};
+use super::{Tokenizer, TokenizerSummary, charsmap, pre};
 use crate::{Error, Result};
 
 /// The mark that SentencePiece has for a space.
@@ -68,6 +68,14 @@ impl Vocabulary {
     /// # Errors
     /// [`Error::Invalid`] where the parts do not fit each other.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
+        self.tokenizer_with(&self.config()?)
+    }
+
+    /// The tokenizer with the special tokens of `config`.
+    ///
+    /// # Errors
+    /// As [`Vocabulary::tokenizer`].
+    pub fn tokenizer_with(&self, config: &Json) -> Result<Tokenizer> {
         let (model, scored) = self.model()?;
         let mut library = tokenizers::Tokenizer::new(model);
         let refused = |error: &dyn ToString| Error::invalid(&self.path, "tokenizer", error.to_string(), "one that can be built");
@@ -91,7 +99,7 @@ impl Vocabulary {
         let plain = |token: &String| AddedToken::from(token.as_str(), false).normalized(false);
         library.add_special_tokens(&of_kind(&[TokenKind::Control, TokenKind::Unknown]).map(special).collect::<Vec<_>>());
         library.add_tokens(&of_kind(&[TokenKind::UserDefined]).map(plain).collect::<Vec<_>>());
-        Tokenizer::from_library(&self.path, library, &self.config()?, scored)
+        Tokenizer::from_library(&self.path, library, config, scored)
     }
 
     /// What the tokenizer will have.
@@ -175,7 +183,6 @@ impl Vocabulary {
     /// Normalizer, pre-tokenizer and decoder, in the words of tokenizer.json.
     fn steps(&self) -> Result<(Json, Json, Json)> {
         let prefix = self.space_prefix.unwrap_or(!matches!(self.segmentation, Segmentation::ByteLevel { .. }));
-        let mark = SPACE.to_string();
         match &self.segmentation {
             Segmentation::ByteLevel { pre, .. } => {
                 let row = pre::named(&self.path, pre.as_deref())?;
@@ -186,34 +193,44 @@ impl Vocabulary {
                 Ok((normalizer, json!({"type": "Sequence", "pretokenizers": steps}), byte_level))
             }
             Segmentation::Scores(_) => {
-                let mut steps = if prefix { vec![json!({"type": "Prepend", "prepend": mark})] } else { Vec::new() };
-                steps.push(json!({"type": "Replace", "pattern": {"String": " "}, "content": mark}));
-                let mut decoders = vec![
-                    json!({"type": "Replace", "pattern": {"String": mark}, "content": " "}),
-                    json!({"type": "ByteFallback"}),
-                    json!({"type": "Fuse"}),
-                ];
-                if prefix {
-                    decoders.push(json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
-                }
-                let normalizer = json!({"type": "Sequence", "normalizers": steps});
-                Ok((normalizer, Json::Null, json!({"type": "Sequence", "decoders": decoders})))
+                let (spaces, decoder) = self.spaces(prefix, 1);
+                Ok((json!({"type": "Sequence", "normalizers": spaces}), Json::Null, decoder))
             }
             Segmentation::Unigram { charsmap, collapse_spaces, .. } => {
                 let mut steps = Vec::new();
                 if let Some(map) = charsmap.as_ref().filter(|map| !map.is_empty()) {
-                    steps.push(json!({"type": "Precompiled", "precompiled_charsmap": base64(map)}));
+                    if !charsmap::is_sound(map) {
+                        let got = format!("{} bytes that lead outside", map.len());
+                        return Err(Error::invalid(&self.path, "precompiled_charsmap", got, "a table of replaced characters")
+                            .with_hint("the file may be cut off or damaged: download it again"));
+                    }
+                    steps.push(json!({"type": "Precompiled", "precompiled_charsmap": charsmap::base64(map)}));
                 }
                 if *collapse_spaces {
                     steps.push(json!({"type": "Strip", "strip_left": true, "strip_right": true}));
                     steps.push(json!({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}));
                 }
-                let scheme = if prefix { "always" } else { "never" };
-                let space = json!({"type": "Metaspace", "replacement": mark, "prepend_scheme": scheme, "split": true});
-                let normalizer = if steps.is_empty() { Json::Null } else { json!({"type": "Sequence", "normalizers": steps}) };
-                Ok((normalizer, space.clone(), space))
+                let (spaces, decoder) = self.spaces(prefix, if *collapse_spaces { u32::MAX } else { 1 });
+                steps.extend(spaces);
+                Ok((json!({"type": "Sequence", "normalizers": steps}), Json::Null, decoder))
             }
         }
+    }
+
+    /// How SentencePiece marks spaces, and its decoder, which drops as many as `strip` at the beginning where a text got one.
+    fn spaces(&self, prefix: bool, strip: u32) -> (Vec<Json>, Json) {
+        let mark = SPACE.to_string();
+        let mut steps = if prefix { vec![json!({"type": "Prepend", "prepend": mark})] } else { Vec::new() };
+        steps.push(json!({"type": "Replace", "pattern": {"String": " "}, "content": mark}));
+        let mut decoders = vec![
+            json!({"type": "Replace", "pattern": {"String": mark}, "content": " "}),
+            json!({"type": "ByteFallback"}),
+            json!({"type": "Fuse"}),
+        ];
+        if prefix {
+            decoders.push(json!({"type": "Strip", "content": " ", "start": strip, "stop": 0}));
+        }
+        (steps, json!({"type": "Sequence", "decoders": decoders}))
     }
 
     /// The post-processor that puts the first and last token around a text.
@@ -249,30 +266,5 @@ impl Vocabulary {
             pair.extend(whole);
         }
         Ok(Some(json!({"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": tokens})))
-    }
-}
-
-/// `bytes` in base64, as tokenizer.json has them.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let word = group.iter().chain([&0, &0]).take(3).fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
-        for place in 0..4 {
-            let digit = DIGITS[(word >> (18 - 6 * place) & 63) as usize];
-            text.push(if place <= group.len() { char::from(digit) } else { '=' });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_that_of_the_standard() {
-        let pairs = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")];
-        assert!(pairs.iter().all(|(text, coded)| base64(text.as_bytes()) == *coded));
     }
 }
