@@ -33,8 +33,12 @@ struct Entry {
     shape: [usize; 2],
 }
 
-/// The notes about `matrices`, by their names.
+/// The `__metadata__` with the notes about `matrices`, by their names; without any it has no notes.
 pub(super) fn write(matrices: &[(String, QuantShape)]) -> Value {
+    // Transformers refuses files that do not say which framework's layout they follow.
+    if matrices.is_empty() {
+        return json!({"format": "pt"});
+    }
     let (mut formats, mut tensors) = (Map::new(), Map::new());
     for (name, QuantShape { format, rows, width }) in matrices {
         let weight = if format.has_minima() { "scale * q + minimum".to_owned() } else { format!("scale * (q - {})", format.zero()) };
@@ -47,7 +51,6 @@ pub(super) fn write(matrices: &[(String, QuantShape)]) -> Value {
         "X.minima": "as the scales, in formats with a minimum",
     });
     let notes = json!({"version": VERSION, "block_size": BLOCK, "formats": formats, "layout": layout, "tensors": tensors});
-    // Transformers refuses files that do not say which framework's layout they follow.
     json!({"format": "pt", KEY: notes.to_string()})
 }
 

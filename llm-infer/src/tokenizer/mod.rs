@@ -6,6 +6,7 @@
 
 mod added;
 mod limits;
+mod listed;
 mod pre;
 mod scored;
 mod stream;

@@ -7,13 +7,17 @@ mod blocks;
 mod config;
 mod dequantize;
 mod header;
+pub(crate) mod keys;
 mod metadata;
-mod names;
+pub(crate) mod names;
+pub(crate) mod pack;
 mod split;
 #[cfg(test)]
 mod tests;
-mod types;
+pub(crate) mod tokens;
+pub(crate) mod types;
 mod vocabulary;
+pub(crate) mod write;
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -445,6 +445,20 @@ fn blocks_are_widened_to_the_bit() {
 }
 
 #[test]
+fn numbers_are_rounded_to_the_bit() {
+    for kind in [GgmlType::Q8_0, GgmlType::Q4_0] {
+        let bytes = std::fs::read(fixture(&format!("{}-rounded.bin", kind.lowercase()))).unwrap();
+        let (numbers, blocks) = bytes.split_at(bytes.len() / (128 + kind.block_bytes()) * 128);
+        let numbers: Vec<f32> = numbers.chunks_exact(4).map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]])).collect();
+        assert!(pack::rounded(kind, &numbers) == blocks, "{kind:?}");
+    }
+    let Some(folder) = shared_data("golden/ggml_quants") else { return };
+    let input = std::fs::read(folder.join("q4_0_64_noim_input.bin")).unwrap();
+    let numbers: Vec<f32> = input.chunks_exact(4).map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]])).collect();
+    assert_eq!(pack::rounded(GgmlType::Q4_0, &numbers), std::fs::read(folder.join("q4_0_64_noim_expected.bin")).unwrap());
+}
+
+#[test]
 fn what_llama_cpp_packed_is_widened_to_the_bit() {
     let Some(folder) = shared_data("golden/ggml_quants") else { return };
     let hashes: Value = serde_json::from_slice(&std::fs::read(fixture("golden.json")).unwrap()).unwrap();
