@@ -5,6 +5,7 @@ mod devices;
 mod families;
 mod formats;
 mod gradients;
+mod grouped;
 mod house;
 mod invariance;
 mod laws;

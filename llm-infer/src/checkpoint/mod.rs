@@ -8,6 +8,7 @@ mod derived;
 mod folder;
 mod generation_config;
 pub(crate) mod gguf;
+mod grouped;
 pub(crate) mod json;
 mod layout;
 mod llama2c;
@@ -127,14 +128,15 @@ impl Checkpoint {
             return Err(Error::invalid(path, "config.json", "nothing", "the model's configuration beside its weights")
                 .with_hint("give a folder as Hugging Face lays it out: config.json, tokenizer.json, model.safetensors"));
         }
-        let config = json::read_object(&config_path)?;
+        let mut config = json::read_object(&config_path)?;
+        let source = grouped::unpacked(&files.folder, &config_path, files.open_weights()?, &mut config)?;
         let generation_path = files.generation_config();
         let has_generation_config = generation_path.symlink_metadata().is_ok();
         let generation_config = if has_generation_config { Some(json::read_object(&generation_path)?) } else { None };
         let checkpoint = Self {
             path: path.to_owned(),
             generation_config: GenerationConfig::from_json(&generation_path, generation_config.as_ref(), &config)?,
-            source: as_parameters(files.open_weights()?, &config_path, &config)?,
+            source: as_parameters(source, &config_path, &config)?,
             text: TextSource::Folder(files.folder),
             config_path,
             config,
