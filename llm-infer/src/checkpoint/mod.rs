@@ -28,6 +28,7 @@ pub(crate) mod rows;
 mod safetensors;
 mod save;
 mod sharded;
+mod slow;
 mod sniff;
 mod source;
 #[cfg(test)]
@@ -58,6 +59,7 @@ pub use packed::{CacheEntry, CacheReport, PackedCache};
 pub(crate) use quantized_file::{Form, Planned, QuantizedFile};
 pub use report::{CheckReport, Conversion, LoadReport};
 pub use sharded::Sharded;
+pub use slow::SlowPath;
 pub use source::{TensorInfo, WeightSource};
 
 use crate::chat::ChatTemplate;

@@ -180,7 +180,7 @@ fn blocks_like_ours_stay_and_others_are_widened_and_said() {
     let report = load(&path);
     assert_eq!((report.quantized, report.widened), (vec![(QuantFormat::Int8, 7)], vec![]));
     let checkpoint = Checkpoint::open(&path).unwrap();
-    assert_eq!(checkpoint.config()["quantization_config"]["method"], "gguf");
+    assert_eq!((checkpoint.slow_paths(), &checkpoint.config()["quantization_config"]["method"]), (vec![], &"gguf".into()));
     for name in ["q_proj", "v_proj"] {
         let name = format!("model.layers.0.self_attn.{name}.weight");
         let whole = checkpoint.source().read(&name).unwrap();
@@ -189,7 +189,11 @@ fn blocks_like_ours_stay_and_others_are_widened_and_said() {
     let (_folder, path) = file(&llama(3, 6, &blocks(22)).bytes());
     let report = load(&path);
     assert_eq!((report.quantized, report.widened), (vec![], vec![("q5_0", 7)]));
-    assert_eq!(Checkpoint::open(&path).unwrap().tensors()[4].type_name(), "q5_0");
+    let checkpoint = Checkpoint::open(&path).unwrap();
+    assert_eq!(checkpoint.tensors()[4].type_name(), "q5_0");
+    let [slow] = &checkpoint.slow_paths()[..] else { panic!("one reason") };
+    assert_eq!((slow.stored.as_str(), slow.held, slow.tensors, slow.parameters), ("q5_0", "f32", 7, 7 * 1024));
+    assert!(slow.why.contains("no packed form"), "{}", slow.why);
 }
 
 #[test]
