@@ -9,6 +9,7 @@ pub mod builtin;
 pub mod chat;
 pub mod checkpoint;
 pub mod conversation;
+pub mod convert;
 pub mod device;
 mod error;
 pub mod eval;

@@ -6,6 +6,7 @@ mod families;
 mod faults;
 mod formats;
 mod gradients;
+mod grouped;
 mod house;
 mod invariance;
 mod laws;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use llm_infer::convert::WeightType;
 use llm_infer::llm_model::quant::QuantFormat;
 use llm_infer::plot::PlotFile;
 use llm_infer::quantize;
@@ -211,6 +212,57 @@ impl From<Method> for quantize::Method {
             Method::Rtn => Self::Rtn,
             Method::Gptq => Self::Gptq,
             Method::Awq => Self::Awq,
+        }
+    }
+}
+
+/// `llm convert`.
+#[derive(Debug, Args)]
+pub struct ConvertArgs {
+    /// The model: a folder, a GGUF file, a weight file beside its config.json, a name in the models folder, or `builtin`
+    #[arg(value_name = "IN")]
+    pub input: String,
+    /// The file or folder that is written
+    #[arg(value_name = "OUT")]
+    pub out: PathBuf,
+    /// hf (a folder in floats), gguf (a file) or packed (a folder as `llm quantize` writes it) [default: gguf where OUT ends in .gguf,
+    /// else packed for a quantized model and hf for others]
+    #[arg(long, value_name = "FORMAT")]
+    pub to: Option<String>,
+    /// Type of the matrices; q8_0 and q4_0 are of GGUF files
+    #[arg(long, visible_alias = "type", value_enum, default_value_t = WeightKind::Auto, value_name = "TYPE")]
+    pub dtype: WeightKind,
+    /// Round weights that are quantized already a second time, which loses more than rounding the floats that they were made from
+    #[arg(long)]
+    pub allow_requantize: bool,
+    /// Replace what is at OUT already, once the new one is complete
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `--dtype` of `llm convert`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WeightKind {
+    /// As stored
+    Auto,
+    F32,
+    F16,
+    Bf16,
+    #[value(name = "q8_0")]
+    Q8_0,
+    #[value(name = "q4_0")]
+    Q4_0,
+}
+
+impl From<WeightKind> for WeightType {
+    fn from(kind: WeightKind) -> Self {
+        match kind {
+            WeightKind::Auto => Self::Auto,
+            WeightKind::F32 => Self::F32,
+            WeightKind::F16 => Self::F16,
+            WeightKind::Bf16 => Self::Bf16,
+            WeightKind::Q8_0 => Self::Q8_0,
+            WeightKind::Q4_0 => Self::Q4_0,
         }
     }
 }

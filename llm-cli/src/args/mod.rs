@@ -8,7 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use llm_infer::device::DeviceChoice;
 
 pub use self::commands::{
-    BenchArgs, CacheArgs, ChatArgs, EvalArgs, GenerateArgs, InspectArgs, ModelsArgs, ModelsCommand, QuantizeArgs, TokenizeArgs, TrainArgs,
+    BenchArgs, CacheArgs, ChatArgs, ConvertArgs, EvalArgs, GenerateArgs, InspectArgs, ModelsArgs, ModelsCommand, QuantizeArgs,
+    TokenizeArgs, TrainArgs,
 };
 pub use self::model::{KvType, ModelArgs, RunArgs, SamplingArgs};
 pub use self::parse::bytes;
@@ -45,6 +46,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Write a model with weights of 8 or 4 bits
     Quantize(QuantizeArgs),
+    /// Write a model in another format
+    Convert(ConvertArgs),
     /// Show what is kept of models
     Models(ModelsArgs),
     /// Train a small model from nothing

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use llm_infer::chat::ChatTemplate;
-use llm_infer::checkpoint::{CheckReport, Checkpoint, Progress};
+use llm_infer::checkpoint::{CheckReport, Checkpoint, Progress, SlowPath};
 use llm_infer::llm_model::ModelConfig;
 use llm_infer::tokenizer::TokenizerSummary;
 use llm_infer::{Error, builtin};
@@ -90,6 +90,7 @@ fn as_json(path: &str, parts: &Parts, check: Option<CheckReport>) -> Value {
         "bytes": all.bytes,
         "dtypes": by_type.iter().map(|(dtype, of_type)| (dtype.clone(), total(of_type))).collect::<serde_json::Map<_, _>>(),
         "quantization": parts.checkpoint.config().get("quantization_config"),
+        "slow_paths": parts.checkpoint.slow_paths(),
         "tokenizer": tokenizer_json(parts),
         "eos_token_id": generation.eos_token_id,
         "chat_template": parts.template.is_ok(),
@@ -128,6 +129,10 @@ fn print(path: &str, parts: &Parts, check: Option<CheckReport>, out: &mut dyn Wr
     }
     if let Some(line) = quantization_line(parts) {
         writeln!(out, "{:<24} {}", "quantization", plain(&line))?;
+    }
+    for slow in parts.checkpoint.slow_paths() {
+        let SlowPath { stored, held, why, tensors, .. } = slow;
+        writeln!(out, "{:<24} {tensors} tensors of {stored} are held as {held}: {why}", "slower path")?;
     }
     writeln!(out, "{:<24} {}", "tokenizer", plain(&tokenizer_line(parts)))?;
     writeln!(out, "{:<24} {}", "chat_template", plain(&template_line(parts)))?;

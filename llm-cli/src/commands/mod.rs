@@ -4,6 +4,7 @@ mod answer;
 mod batch;
 mod bench;
 mod chat;
+mod convert;
 mod devices;
 mod eval;
 mod generate;
@@ -46,6 +47,7 @@ pub fn run(cli: &Cli, ui: &Ui, interrupt: &Interrupt) -> anyhow::Result<()> {
         Command::Bench(args) => bench::run(args, &environment, out),
         Command::Eval(args) => eval::run(args, &environment, out),
         Command::Quantize(args) => quantize::run(args, &environment, out),
+        Command::Convert(args) => convert::run(args, &environment, out),
         Command::Models(args) => models::run(args, &environment, out),
         Command::Train(args) => train::run(args, &environment, out),
     }
@@ -54,6 +56,7 @@ pub fn run(cli: &Cli, ui: &Ui, interrupt: &Interrupt) -> anyhow::Result<()> {
 /// A device that was asked for where none is used.
 fn report_unused_device(cli: &Cli, ui: &Ui) {
     let command = match cli.command {
+        Command::Convert(_) => "convert",
         Command::Inspect(_) => "inspect",
         Command::Devices => "devices",
         Command::Tokenize(_) => "tokenize",

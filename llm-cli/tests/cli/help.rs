@@ -22,6 +22,7 @@ fn help_lists_the_commands() {
       bench     Measure prefill and decode speed
       eval      Measure perplexity, and how far a model is from another
       quantize  Write a model with weights of 8 or 4 bits
+      convert   Write a model in another format
       models    Show what is kept of models
       train     Train a small model from nothing
 
@@ -48,7 +49,8 @@ fn without_a_command_help_goes_to_stderr() {
 
 #[test]
 fn every_command_has_help_and_the_common_flags() {
-    for command in ["chat", "run", "generate", "inspect", "devices", "tokenize", "bench", "eval", "quantize", "models", "train"] {
+    for command in ["chat", "run", "generate", "inspect", "devices", "tokenize", "bench", "eval", "quantize", "convert", "models", "train"]
+    {
         let help = run(&[command, "--help"]);
         assert_eq!(help.code, 0, "{command}");
         for flag in ["--device", "--threads", "--json", "--verbose", "--quiet"] {

@@ -5,6 +5,7 @@ mod bench;
 #[cfg(unix)]
 mod broken_off;
 mod cache;
+mod convert;
 mod errors;
 mod eval;
 mod generate;

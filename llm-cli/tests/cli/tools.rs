@@ -25,6 +25,25 @@ fn inspect_shows_what_is_there() {
 }
 
 #[test]
+fn inspect_says_what_runs_on_a_slower_path_and_why() {
+    assert_eq!(run(&["inspect", &fixture("llama"), "--json"]).json()["slow_paths"], json!([]));
+    for (name, stored, held, why) in [
+        ("gptq-act-order", "gptq-act-order", "f32", "act-order"),
+        ("awq", "awq of 4 bits", "int8", "zero points differ"),
+        ("gptq-small-groups", "gptq-odd-groups", "f32", "32 inputs of a block"),
+    ] {
+        let path = fixture(&format!("grouped/{name}"));
+        let found = run(&["inspect", &path, "--json"]).json();
+        let slow = &found["slow_paths"][0];
+        assert_eq!((&slow["stored"], &slow["held"], &slow["tensors"]), (&stored.into(), &held.into(), &14.into()), "{found}");
+        let shown = run(&["inspect", &path]);
+        let line = shown.stdout.lines().find(|line| line.starts_with("slower path")).expect("a line");
+        assert!(line.contains(why) && line.contains(&format!("14 tensors of {stored} are held as {held}")), "{line}");
+    }
+    assert_eq!(run(&["inspect", &fixture("grouped/gptq"), "--json"]).json()["slow_paths"], json!([]));
+}
+
+#[test]
 fn devices_lists_the_cpu() {
     let found = run(&["devices", "--json"]).json();
     let names: Vec<&Value> = found["devices"].as_array().expect("devices").iter().map(|device| &device["name"]).collect();

@@ -148,6 +148,8 @@ impl Rendered {
 pub struct ChatTemplate {
     source: String,
     tool_use: Option<String>,
+    /// Both as they were given.
+    given: (String, Option<String>),
     bos_token: Option<String>,
     eos_token: Option<String>,
 }
@@ -158,7 +160,8 @@ impl ChatTemplate {
     /// # Errors
     /// [`Error::Template`] when it does not parse.
     pub fn new(source: impl Into<String>, bos_token: Option<&str>, eos_token: Option<&str>) -> Result<Self> {
-        let source = source::as_minijinja_reads_it(&source.into());
+        let given = source.into();
+        let source = source::as_minijinja_reads_it(&given);
         if source.len() as u64 > source::MAX_TEMPLATE {
             return Err(Error::Template {
                 message: format!("got {} bytes, expected at most {}", source.len(), source::MAX_TEMPLATE),
@@ -166,7 +169,13 @@ impl ChatTemplate {
             });
         }
         on_own_stack(|| parsed(&source).map(drop))?;
-        Ok(Self { source, tool_use: None, bos_token: bos_token.map(Into::into), eos_token: eos_token.map(Into::into) })
+        Ok(Self {
+            source,
+            tool_use: None,
+            given: (given, None),
+            bos_token: bos_token.map(Into::into),
+            eos_token: eos_token.map(Into::into),
+        })
     }
 
     /// The same template with another source for conversations that offer tools.
@@ -174,10 +183,16 @@ impl ChatTemplate {
     /// # Errors
     /// [`Error::Template`] when it does not parse.
     pub fn with_tool_use(mut self, source: impl Into<String>) -> Result<Self> {
-        let source = source::as_minijinja_reads_it(&source.into());
+        let given = source.into();
+        let source = source::as_minijinja_reads_it(&given);
         on_own_stack(|| parsed(&source).map(drop))?;
-        self.tool_use = Some(source);
+        (self.tool_use, self.given.1) = (Some(source), Some(given));
         Ok(self)
+    }
+
+    /// The sources as they were given: of the template, and of that for conversations that offer tools.
+    pub(crate) fn given(&self) -> (&str, Option<&str>) {
+        (&self.given.0, self.given.1.as_deref())
     }
 
     /// The prompt of a conversation.

@@ -7,7 +7,7 @@ use super::source::TensorInfo;
 use crate::{Error, Result};
 
 /// `data` as `target`; a finite value that `target` cannot hold is refused, not turned into infinity.
-pub(super) fn convert(data: TensorData, target: DType, info: &TensorInfo) -> Result<TensorData> {
+pub(crate) fn convert(data: TensorData, target: DType, info: &TensorInfo) -> Result<TensorData> {
     if data.dtype() == target {
         return Ok(data);
     }

@@ -343,5 +343,6 @@ fn vocabulary(path: &Path, count: usize) -> Result<Vocabulary> {
         eos: named(2),
         unknown: named(0),
         padding: None,
+        json: None,
     })
 }

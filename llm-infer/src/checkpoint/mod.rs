@@ -7,7 +7,8 @@ mod convert;
 mod derived;
 mod folder;
 mod generation_config;
-mod gguf;
+pub(crate) mod gguf;
+mod grouped;
 pub(crate) mod json;
 mod layout;
 mod llama2c;
@@ -23,10 +24,11 @@ mod quantized;
 mod quantized_file;
 mod report;
 pub(crate) mod resident;
-mod rows;
+pub(crate) mod rows;
 mod safetensors;
 mod save;
 mod sharded;
+mod slow;
 mod sniff;
 mod source;
 #[cfg(test)]
@@ -46,6 +48,7 @@ use self::load::Origin;
 pub use self::safetensors::Safetensors;
 use self::sniff::Format;
 use self::text::{Templates, TextSource};
+pub(crate) use convert::convert as cast;
 pub use generation_config::GenerationConfig;
 pub(crate) use new_file::{require_writable, write_atomic};
 pub(crate) use new_folder::NewFolder;
@@ -56,11 +59,12 @@ pub use packed::{CacheEntry, CacheReport, PackedCache};
 pub(crate) use quantized_file::{Form, Planned, QuantizedFile};
 pub use report::{CheckReport, Conversion, LoadReport};
 pub use sharded::Sharded;
+pub use slow::SlowPath;
 pub use source::{TensorInfo, WeightSource};
 
 use crate::chat::ChatTemplate;
 use crate::quantize::Scheme;
-use crate::tokenizer::{Tokenizer, TokenizerSummary};
+use crate::tokenizer::{Tokenizer, TokenizerSummary, Vocabulary};
 use crate::{Error, Result};
 
 /// A model on disk or in the binary: its configuration, and its weights by name.
@@ -92,12 +96,18 @@ impl Checkpoint {
 
     fn open_gguf(path: &Path, file: &Path) -> Result<Self> {
         let gguf::Parts { source, config, vocabulary, templates } = gguf::open(file)?;
-        Self::of_one_file(path, file, Box::new(source), config, TextSource::Tokens { vocabulary, templates })
+        Self::of_one_file(path, file, Box::new(source), config, TextSource::Tokens { vocabulary: vocabulary.map(Box::new), templates })
     }
 
     fn open_llama2c(path: &Path, file: &Path) -> Result<Self> {
         let (source, config, vocabulary) = llama2c::open(file)?;
-        Self::of_one_file(path, file, Box::new(source), config, TextSource::Tokens { vocabulary, templates: Templates::default() })
+        Self::of_one_file(
+            path,
+            file,
+            Box::new(source),
+            config,
+            TextSource::Tokens { vocabulary: vocabulary.map(Box::new), templates: Templates::default() },
+        )
     }
 
     /// A model whose `file` says all that config.json would.
@@ -120,14 +130,15 @@ impl Checkpoint {
             return Err(Error::invalid(path, "config.json", "nothing", "the model's configuration beside its weights")
                 .with_hint("give a folder as Hugging Face lays it out: config.json, tokenizer.json, model.safetensors"));
         }
-        let config = json::read_object(&config_path)?;
+        let mut config = json::read_object(&config_path)?;
+        let source = grouped::unpacked(&files.folder, &config_path, files.open_weights()?, &mut config)?;
         let generation_path = files.generation_config();
         let has_generation_config = generation_path.symlink_metadata().is_ok();
         let generation_config = if has_generation_config { Some(json::read_object(&generation_path)?) } else { None };
         let checkpoint = Self {
             path: path.to_owned(),
             generation_config: GenerationConfig::from_json(&generation_path, generation_config.as_ref(), &config)?,
-            source: as_parameters(files.open_weights()?, &config_path, &config)?,
+            source: as_parameters(source, &config_path, &config)?,
             text: TextSource::Folder(files.folder),
             config_path,
             config,
@@ -205,6 +216,35 @@ impl Checkpoint {
     /// One that is missing or damaged.
     pub fn template(&self) -> Result<ChatTemplate> {
         self.text.template(&self.path)
+    }
+
+    /// The list of tokens that is in the weight file, or in one beside it.
+    pub(crate) fn vocabulary(&self) -> Option<&Vocabulary> {
+        if let TextSource::Tokens { vocabulary, .. } = &self.text { vocabulary.as_deref() } else { None }
+    }
+
+    /// The tensors of a folder as they are stored, which may be others than those of [`Checkpoint::source`]; `None` where the weights
+    /// are no folder's, or are no floats.
+    ///
+    /// # Errors
+    ///
+    /// As [`Checkpoint::open`].
+    pub(crate) fn stored(&self) -> Result<Option<Box<dyn WeightSource>>> {
+        match &self.text {
+            TextSource::Folder(_) if self.tensors().iter().all(|info| info.format.is_none() && info.packing.is_none()) => {
+                Ok(Some(folder::Files::find(&self.path)?.open_weights()?))
+            }
+            TextSource::Folder(_) | TextSource::Tokens { .. } | TextSource::Embedded => Ok(None),
+        }
+    }
+
+    /// Refuses a family that Hugging Face stores in other tensors than its parameters: these could not be named.
+    ///
+    /// # Errors
+    ///
+    /// Such a family.
+    pub(crate) fn require_plain_names(&self) -> Result<()> {
+        require_plain_names(&self.config_path, &self.model_config()?, "such a model can be kept as GGUF, or with `--to packed`")
     }
 
     /// Writes tokenizer and template that are in the weight file to `folder`, as files of a Hugging Face folder.
@@ -405,12 +445,16 @@ pub fn save<L: DecoderLayer>(model: &Transformer<L>, config: &Value, folder: imp
     let folder = folder.as_ref();
     let config_path = folder.join("config.json");
     let family = model_config(&config_path, config)?;
-    if arch::layout(&family).is_some() {
-        let expected = "a family whose parameters are stored one by one";
-        return Err(Error::invalid(&config_path, "model_type", format!("`{}`", family.model_type), expected)
-            .with_hint("such a model can be quantized, but not saved after a change"));
-    }
+    require_plain_names(&config_path, &family, "such a model can be quantized, but not saved after a change")?;
     save::save_module(model, &arch::tensor_name, config, folder, options)
+}
+
+fn require_plain_names(path: &Path, family: &ModelConfig, hint: &str) -> Result<()> {
+    if arch::layout(family).is_none() {
+        return Ok(());
+    }
+    let expected = "a family whose parameters are stored one by one";
+    Err(Error::invalid(path, "model_type", format!("`{}`", family.model_type), expected).with_hint(hint))
 }
 
 fn model_config(path: &Path, config: &Value) -> Result<ModelConfig> {

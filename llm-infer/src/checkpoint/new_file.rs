@@ -52,6 +52,16 @@ impl NewFile {
         Ok(Self { file, temporary, target: target.to_owned() })
     }
 
+    /// Where it lies until it is finished.
+    pub fn path(&self) -> &Path {
+        &self.temporary
+    }
+
+    /// Takes the room for `bytes`.
+    pub fn reserve(&self, bytes: u64) -> Result<()> {
+        reserve(&self.file, bytes).map_err(|error| Error::io(&self.target, named(error, bytes)))
+    }
+
     /// Writes to it; a failure names the target.
     pub fn write(&self, write: impl FnOnce(&mut &File) -> io::Result<()>) -> Result<()> {
         write(&mut &self.file).map_err(|error| Error::io(&self.target, error))
@@ -68,6 +78,26 @@ impl NewFile {
         }
         Ok(())
     }
+}
+
+/// A full disk with the bytes that would have been enough.
+pub(super) fn named(error: io::Error, needed: u64) -> io::Error {
+    match error.kind() {
+        kind @ (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge) => {
+            io::Error::new(kind, format!("{error}: the file needs {needed} bytes"))
+        }
+        _ => error,
+    }
+}
+
+/// Takes the room for `bytes`, where the file system can promise it.
+pub(super) fn reserve(file: &File, bytes: u64) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+        Err(rustix::io::Errno::NOTSUP | rustix::io::Errno::NOSYS) => {}
+        done => return Ok(done?),
+    }
+    file.set_len(bytes)
 }
 
 impl Drop for NewFile {

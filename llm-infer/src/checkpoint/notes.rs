@@ -49,8 +49,12 @@ fn described(format: QuantFormat) -> Value {
     described
 }
 
-/// The notes about `matrices`, by their names.
+/// The `__metadata__` with the notes about `matrices`, by their names; without any it has no notes.
 pub(super) fn write(matrices: &[(String, QuantShape)]) -> Value {
+    // Transformers refuses files that do not say which framework's layout they follow.
+    if matrices.is_empty() {
+        return json!({"format": "pt"});
+    }
     let (mut formats, mut tensors) = (Map::new(), Map::new());
     for (name, QuantShape { format, rows, width }) in matrices {
         formats.insert(format.to_string(), described(*format));
@@ -63,7 +67,6 @@ pub(super) fn write(matrices: &[(String, QuantShape)]) -> Value {
         "X.steps": "U8 [rows, 2 * ceil(width / block_size)]: two bytes for each block, in formats that say what they mean",
     });
     let notes = json!({"version": VERSION, "block_size": BLOCK, "formats": formats, "layout": layout, "tensors": tensors});
-    // Transformers refuses files that do not say which framework's layout they follow.
     json!({"format": "pt", KEY: notes.to_string()})
 }
 

@@ -13,6 +13,7 @@ use burn::tensor::{DType, TensorData};
 use llm_model::quant::{QuantFormat, QuantMatrix, QuantShape, StoredMatrix};
 
 use super::layout::{Layout, Slot};
+use super::new_file::{named, reserve};
 use super::safetensors::Safetensors;
 use super::source::{TensorInfo, WeightSource};
 use super::{notes, quantized};
@@ -182,26 +183,6 @@ impl QuantizedFile {
     fn io<T>(&self, result: io::Result<T>) -> Result<T> {
         result.map_err(|error| Error::io(&self.path, named(error, self.bytes())))
     }
-}
-
-/// A full disk with the bytes that would have been enough.
-fn named(error: io::Error, needed: u64) -> io::Error {
-    match error.kind() {
-        kind @ (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge) => {
-            io::Error::new(kind, format!("{error}: the file needs {needed} bytes"))
-        }
-        _ => error,
-    }
-}
-
-/// Takes the room for `bytes`, where the file system can promise it.
-fn reserve(file: &File, bytes: u64) -> io::Result<()> {
-    #[cfg(target_os = "linux")]
-    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
-        Err(rustix::io::Errno::NOTSUP | rustix::io::Errno::NOSYS) => {}
-        done => return Ok(done?),
-    }
-    file.set_len(bytes)
 }
 
 fn hash(bytes: &[u8]) -> u64 {

@@ -68,7 +68,9 @@ impl LoadReport {
         self.tensors += 1;
         self.parameters += rows * width;
         self.bytes_read += info.bytes;
-        self.count_widened(info);
+        if info.format.is_none() {
+            self.count_widened(info);
+        }
         self.bytes += format.bytes(rows, width) as u64;
         match self.quantized.iter_mut().find(|(known, _)| *known == format) {
             Some((_, count)) => *count += 1,

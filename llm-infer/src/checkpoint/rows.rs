@@ -34,6 +34,15 @@ pub fn ordered(bytes: Vec<u8>, rows: usize, interleaved: Option<Interleaved>) ->
     ordered
 }
 
+/// The other way: `bytes` of rows in their usual order, in that of `interleaved`.
+pub fn scattered(bytes: Vec<u8>, rows: usize, interleaved: Option<Interleaved>) -> Vec<u8> {
+    let Some(interleaved) = interleaved else { return bytes };
+    let width = bytes.len() / rows.max(1);
+    let mut scattered = vec![0; bytes.len()];
+    (0..rows).for_each(|row| scattered[interleaved.stored(row) * width..][..width].copy_from_slice(&bytes[row * width..][..width]));
+    scattered
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -46,6 +55,7 @@ mod tests {
         let rows = interleaved("model.layers.0.self_attn.q_proj.weight", &[16, 16], &config);
         assert_eq!(rows, Some(Interleaved { head_dim: 8, dim: 8 }));
         let bytes: Vec<u8> = (0..16).flat_map(|row| [row, row]).collect();
+        assert_eq!(scattered(ordered(bytes.clone(), 16, rows), 16, rows), bytes);
         let firsts: Vec<u8> = ordered(bytes, 16, rows).chunks(2).map(|row| row[0]).collect();
         assert_eq!(firsts, [0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15]);
         let partial = json!({"head_dim": 8, "partial_rotary_factor": 0.5});

@@ -22,7 +22,7 @@ pub(super) enum TextSource {
     /// In the files of a Hugging Face folder.
     Folder(PathBuf),
     /// In the weight file, or a file of tokens beside it.
-    Tokens { vocabulary: Option<Vocabulary>, templates: Templates },
+    Tokens { vocabulary: Option<Box<Vocabulary>>, templates: Templates },
     /// In the binary.
     Embedded,
 }
@@ -68,6 +68,8 @@ impl TextSource {
     pub fn write(&self, folder: &Path) -> Result<()> {
         let Self::Tokens { vocabulary: Some(vocabulary), templates } = self else { return Ok(()) };
         let mut config = self.config()?;
+        // So that transformers takes tokenizer.json as it is.
+        config["tokenizer_class"] = json!("PreTrainedTokenizerFast");
         let named = [("default", &templates.default), ("tool_use", &templates.tool_use)];
         let named: Vec<Value> =
             named.into_iter().filter_map(|(name, source)| Some(json!({"name": name, "template": source.as_ref()?}))).collect();

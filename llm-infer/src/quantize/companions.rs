@@ -14,10 +14,8 @@ const ENDINGS: [&str; 5] = ["json", "jinja", "txt", "model", "md"];
 /// The largest file that is copied, in bytes: tokenizers have some tens of millions.
 const LARGEST: u64 = 256 << 20;
 
-/// Writes `config.json` with `quantization` and copies what else belongs to the model of `checkpoint` into `folder`.
-pub(super) fn write(checkpoint: &Checkpoint, quantization: Value, folder: &Path) -> Result<()> {
-    let mut config = checkpoint.config().clone();
-    config["quantization_config"] = quantization;
+/// Writes `config` as config.json and copies what else belongs to the model of `checkpoint` into `folder`.
+pub(crate) fn write(checkpoint: &Checkpoint, config: &Value, folder: &Path) -> Result<()> {
     let path = folder.join("config.json");
     let written = std::fs::File::create_new(&path).and_then(|mut file| file.write_all(format!("{config:#}\n").as_bytes()));
     written.map_err(|error| Error::io(&path, error))?;
@@ -29,7 +27,7 @@ pub(super) fn write(checkpoint: &Checkpoint, quantization: Value, folder: &Path)
 }
 
 /// What `quantization_config` says; the weight file itself says how to unpack each tensor.
-pub(super) fn quantization(method: &str, formats: &[&str]) -> Value {
+pub(crate) fn quantization(method: &str, formats: &[&str]) -> Value {
     json!({
         "quant_method": llm_model::quant::METHOD,
         "version": crate::checkpoint::QUANTIZATION_VERSION,

@@ -88,7 +88,7 @@ fn run<L: DecoderLayer>(job: Quantize) -> Result<QuantizeReport> {
     checkpoint.check_shapes_of::<L>()?;
     let config = checkpoint.model_config()?;
     tokenizer.check_ids(config.vocab_size)?;
-    refuse_overlap(&checkpoint, output)?;
+    refuse_overlap(&checkpoint, output, "a model is never quantized in place")?;
     if options.method != Method::Rtn && options.calibration.is_none() {
         return Err(Error::request("--calibration", format!("none for `--method {}`", options.method), "a file of text")
             .with_hint("give a few pages of what the model will read, or use `--method rtn`, which needs none"));
@@ -113,7 +113,9 @@ fn run<L: DecoderLayer>(job: Quantize) -> Result<QuantizeReport> {
         None => paths.iter().try_for_each(|path| job.round(path))?,
     }
     let (matrices, bytes_after, names) = job.finish()?;
-    companions::write(&checkpoint, companions::quantization(options.method.name(), &names), folder.path())?;
+    let mut config = checkpoint.config().clone();
+    config["quantization_config"] = companions::quantization(options.method.name(), &names);
+    companions::write(&checkpoint, &config, folder.path())?;
     let removed = folder.removed().to_vec();
     require_uncancelled(options.cancel)?;
     folder.finish()?;
@@ -139,7 +141,7 @@ fn run<L: DecoderLayer>(job: Quantize) -> Result<QuantizeReport> {
 pub(super) type Formats = HashMap<String, QuantFormat>;
 
 /// Neither folder may hold the other: the model that is read stays as it is.
-fn refuse_overlap(checkpoint: &Checkpoint, output: &Path) -> Result<()> {
+pub(crate) fn refuse_overlap(checkpoint: &Checkpoint, output: &Path, hint: &str) -> Result<()> {
     // Of a target that is not there yet, the part that is.
     let there = output.ancestors().find(|part| part.exists()).filter(|part| !part.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let target = there.canonicalize().map_err(|error| Error::io(output, error))?;
@@ -153,7 +155,7 @@ fn refuse_overlap(checkpoint: &Checkpoint, output: &Path) -> Result<()> {
         let source = source.canonicalize().map_err(|error| Error::io(source, error))?;
         if target.starts_with(&source) || (there == output && source.starts_with(&target)) {
             let got = format!("`{}`, which is or holds the model, or lies in it", output.display());
-            return Err(Error::request("OUT", got, "a folder elsewhere").with_hint("a model is never quantized in place"));
+            return Err(Error::request("OUT", got, "a folder elsewhere").with_hint(hint));
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 pub mod awq;
 pub mod budget;
 mod calibration;
-mod companions;
+pub(crate) mod companions;
 pub mod gptq;
 mod job;
 mod layers;
@@ -23,6 +23,7 @@ use std::str::FromStr;
 
 use llm_model::quant::QuantFormat;
 
+pub(crate) use job::refuse_overlap;
 pub use job::{QuantizeOptions, quantize, quantize_with};
 pub use moments::Moments;
 pub(crate) use pack::{pack, pack_stored};

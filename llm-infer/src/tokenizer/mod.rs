@@ -9,6 +9,7 @@ mod charsmap;
 #[cfg(test)]
 mod golden;
 mod limits;
+mod listed;
 mod pre;
 mod scored;
 mod sentencepiece;

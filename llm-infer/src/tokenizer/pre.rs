@@ -21,7 +21,7 @@ pub(super) struct Cutting {
     pub nfc: bool,
 }
 
-const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+pub(super) const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const QWEN35: &str =
@@ -87,4 +87,34 @@ pub(super) fn named(path: &Path, name: Option<&str>) -> Result<&'static Cutting>
         Error::invalid(path, "tokenizer.ggml.pre", format!("`{shown}`"), format!("one of {}", known.join(", ")))
             .with_hint("words would be cut in another way than the model has learned")
     })
+}
+
+/// The name of the cutting by `cuts`, one after the other, where `whole_words` and `nfc` are as in [`Cutting`]; with `false` that of the
+/// cutting by the last of them, which comes nearest.
+pub(super) fn name_of(cuts: &[String], whole_words: bool, nfc: bool) -> Option<(&'static str, bool)> {
+    let same = |row: &Cutting, cuts: &[String]| row.cuts.iter().eq(cuts);
+    let alike = |row: &&Cutting| same(row, cuts) && (row.whole_words, row.nfc) == (whole_words, nfc);
+    if let Some(row) = CUTTINGS.iter().find(alike) {
+        return Some((row.names[0], true));
+    }
+    // Composed characters are the rarest difference.
+    let near = |first: usize| CUTTINGS.iter().find(|row| same(row, &cuts[first..]));
+    let row = (0..cuts.len()).find_map(near)?;
+    Some((row.names[0], false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuttings_have_their_names() {
+        let cuts = |cuts: &[&str]| cuts.iter().map(|cut| (*cut).to_owned()).collect::<Vec<_>>();
+        assert_eq!(name_of(&cuts(&[GPT2]), false, false), Some(("gpt-2", true)));
+        assert_eq!(name_of(&cuts(&[LLAMA3]), true, false), Some(("llama-bpe", true)));
+        assert_eq!(name_of(&cuts(&[QWEN2]), false, true), Some(("qwen2", true)));
+        assert_eq!(name_of(&cuts(&[QWEN2]), false, false), Some(("stablelm2", true)));
+        assert_eq!(name_of(&cuts(&[r"\p{N}{1,2}", GPT2]), false, false), Some(("gpt-2", false)));
+        assert_eq!(name_of(&cuts(&["x"]), false, false), None);
+    }
 }

@@ -90,7 +90,7 @@ impl ScoredPieces {
                         bytes[usize::from(byte)] = Some(id);
                     }
                 }
-                TokenKind::Control | TokenKind::Unknown => {}
+                TokenKind::Control | TokenKind::Unknown | TokenKind::Unused => {}
             }
         }
         Ok(Self { pieces, bytes, unknown })

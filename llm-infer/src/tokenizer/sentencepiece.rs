@@ -84,6 +84,7 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vocabulary> {
         padding: id(43, u64::MAX)?,
         segmentation,
         tokens,
+        json: None,
     };
     Ok(vocabulary)
 }

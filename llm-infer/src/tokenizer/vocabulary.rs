@@ -26,6 +26,8 @@ pub(crate) enum TokenKind {
     Control,
     /// A piece of text that is found before all others.
     UserDefined,
+    /// A place that is not used.
+    Unused,
     /// A single byte, `<0xNN>`.
     Byte,
 }
@@ -60,6 +62,8 @@ pub(crate) struct Vocabulary {
     pub eos: Option<u32>,
     pub unknown: Option<u32>,
     pub padding: Option<u32>,
+    /// The tokenizer.json that it is from, where the rest does not say all of it.
+    pub json: Option<String>,
 }
 
 impl Vocabulary {
@@ -76,6 +80,9 @@ impl Vocabulary {
     /// # Errors
     /// As [`Vocabulary::tokenizer`].
     pub fn tokenizer_with(&self, config: &Json) -> Result<Tokenizer> {
+        if let Some(json) = &self.json {
+            return Tokenizer::build(&self.path, json.as_bytes(), config);
+        }
         let (model, scored) = self.model()?;
         let mut library = tokenizers::Tokenizer::new(model);
         let refused = |error: &dyn ToString| Error::invalid(&self.path, "tokenizer", error.to_string(), "one that can be built");
@@ -136,10 +143,11 @@ impl Vocabulary {
         found.ok_or_else(|| Error::invalid(&self.path, key, format!("id {id}"), format!("an id below {}", self.tokens.len())))
     }
 
-    /// Every token with its id; of tokens that are alike, the first.
+    /// Every token that is used, with its id; of tokens that are alike, the first.
     fn ids(&self) -> impl Iterator<Item = (&String, u32)> {
         let mut seen = HashSet::with_capacity(self.tokens.len());
-        self.tokens.iter().zip(0..).filter(move |(token, _)| seen.insert(token.as_str()))
+        let used = self.tokens.iter().zip(0..).zip(&self.kinds).filter(|(_, kind)| **kind != TokenKind::Unused);
+        used.map(|(token, _)| token).filter(move |(token, _)| seen.insert(token.as_str()))
     }
 
     fn model(&self) -> Result<(ModelWrapper, Option<ScoredPieces>)> {

@@ -8,8 +8,8 @@ use llm_model::quant::{QuantFormat, QuantShape, StoredMatrix, put_planes};
 
 use super::dequantize::dequantize;
 use super::header::Entry;
-use super::packed;
 use super::types::GgmlType;
+use super::unpack;
 
 /// Numbers that one thread widens at a time: whole blocks of every type.
 const PIECE: usize = 1 << 16;
@@ -19,7 +19,13 @@ const ROWS: usize = 16;
 
 /// The format of ours that has exactly the numbers of a matrix; `None` where there is none.
 pub fn format(entry: &Entry) -> Option<QuantFormat> {
-    packed::format(entry.kind).filter(|_| entry.shape.len() == 2)
+    unpack::format(entry.kind).filter(|_| entry.shape.len() == 2)
+}
+
+/// The name of its type where no format of ours has both its numbers and its bits.
+pub fn packing(entry: &Entry) -> Option<&'static str> {
+    let kept = format(entry).is_some() && entry.kind != GgmlType::Iq4Nl;
+    (!kept && entry.kind.dtype().is_none()).then(|| entry.kind.lowercase())
 }
 
 /// The matrix of these blocks of `kind`, whose format [`format`] gave, by all threads.
@@ -45,7 +51,7 @@ pub fn stored(kind: GgmlType, shape: QuantShape, blocks: &[u8]) -> StoredMatrix 
             let places = row.chunks_exact_mut(kind.block()).zip(&mut factors[at * per_row..]).zip(blocks).enumerate();
             for (block, ((row, factors), bytes)) in places {
                 let first = at * steps_of_row + block * steps_of_row / per_row;
-                *factors = packed::unpack(kind, bytes, row, &mut steps[first..first + steps_of_row / per_row]);
+                *factors = unpack::unpack(kind, bytes, row, &mut steps[first..first + steps_of_row / per_row]);
             }
             put_planes(shape.format.bits(), &row, values);
         }

@@ -111,6 +111,11 @@ fn place(blob: &Blob, entries: &mut [Entry], start: u64, alignment: u64) -> Resu
     Ok(())
 }
 
+/// The number that was meant by the nearest one of 32 bits: 1e-5, and not 9.999999747378752e-6.
+fn decimal(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or(f64::from(number))
+}
+
 /// Reads the header piece by piece.
 struct Reader<'a> {
     blob: &'a Blob,
@@ -229,7 +234,7 @@ impl<'a> Reader<'a> {
             3 => Value::Signed(i64::from(i16::from_le_bytes(self.array(key)?))),
             4 => Value::Unsigned(u64::from(self.u32(key)?)),
             5 => Value::Signed(i64::from(i32::from_le_bytes(self.array(key)?))),
-            6 => Value::Float(f64::from(f32::from_le_bytes(self.array(key)?))),
+            6 => Value::Float(decimal(f32::from_le_bytes(self.array(key)?))),
             7 => Value::Bool(self.truth(key)?),
             10 => Value::Unsigned(u64::from_le_bytes(self.array(key)?)),
             11 => Value::Signed(i64::from_le_bytes(self.array(key)?)),

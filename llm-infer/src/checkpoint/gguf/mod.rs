@@ -7,14 +7,18 @@ mod blocks;
 mod config;
 mod dequantize;
 mod header;
+pub(crate) mod keys;
 mod metadata;
-mod names;
-mod packed;
+pub(crate) mod names;
+pub(crate) mod pack;
 mod split;
 #[cfg(test)]
 mod tests;
-mod types;
+pub(crate) mod tokens;
+pub(crate) mod types;
+mod unpack;
 mod vocabulary;
+pub(crate) mod write;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -120,12 +124,11 @@ impl Gguf {
                 let pairs = architecture.is_some_and(|known| known.interleaved);
                 let interleaved = rows::interleaved(&name, &entry.shape, config).filter(|_| pairs);
                 let format = blocks::format(&entry);
-                let packed = format.is_none() && entry.kind.dtype().is_none();
                 source.tensors.push(TensorInfo {
                     name: name.clone(),
                     dtype: if format.is_some() { DType::U8 } else { entry.kind.dtype().unwrap_or(DType::F32) },
                     format,
-                    packing: packed.then(|| entry.kind.lowercase()),
+                    packing: blocks::packing(&entry),
                     shape: entry.shape.clone(),
                     bytes: entry.bytes,
                     file: blob.path().clone(),

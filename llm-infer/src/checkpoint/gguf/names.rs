@@ -66,6 +66,33 @@ impl Architecture {
         let (_, elsewhere) = self.layer.iter().find(|(known, _)| *known == part)?;
         Some(format!("model.layers.{index}.{elsewhere}.{kind}"))
     }
+
+    /// The architecture by which a model of this `model_type` is written; `None` where there is no row for it.
+    pub fn of_family(model_type: &str) -> Option<&'static Self> {
+        // llama.cpp knows Mistral as a llama.
+        let model_type = if model_type == "mistral" { "llama" } else { model_type };
+        ARCHITECTURES.iter().find(|one| one.model_type == model_type)
+    }
+
+    /// The `model_type`s that [`Architecture::of_family`] knows.
+    pub fn families() -> String {
+        ARCHITECTURES.iter().map(|one| one.model_type).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The name in a file of the tensor that is called `name` elsewhere: [`Architecture::tensor_name`] the other way.
+    pub fn file_name(&self, name: &str) -> Option<String> {
+        let (stem, kind) = name.rsplit_once('.')?;
+        let Some((index, part)) = stem.strip_prefix("model.layers.").and_then(|layer| layer.split_once('.')) else {
+            return match stem {
+                "model.embed_tokens" => Some(format!("token_embd.{kind}")),
+                "model.norm" => Some(format!("output_norm.{kind}")),
+                "lm_head" => Some(format!("output.{kind}")),
+                _ => None,
+            };
+        };
+        let (known, _) = self.layer.iter().find(|(_, elsewhere)| *elsewhere == part)?;
+        Some(format!("blk.{index}.{known}.{kind}"))
+    }
 }
 
 #[cfg(test)]
@@ -78,6 +105,10 @@ mod tests {
         assert_eq!(llama.tensor_name("blk.12.attn_q.weight").unwrap(), "model.layers.12.self_attn.q_proj.weight");
         assert_eq!(llama.tensor_name("blk.0.ffn_norm.weight").unwrap(), "model.layers.0.post_attention_layernorm.weight");
         assert_eq!(llama.tensor_name("output.weight").unwrap(), "lm_head.weight");
+        for name in ["blk.3.ffn_down.weight", "blk.11.attn_k.bias", "token_embd.weight", "output_norm.weight", "output.weight"] {
+            assert_eq!(llama.file_name(&llama.tensor_name(name).unwrap()).unwrap(), name);
+        }
+        assert_eq!((llama.file_name("model.layers.0.mlp.gate.weight"), llama.file_name("x")), (None, None));
         assert_eq!((llama.tensor_name("rope_freqs.weight"), llama.tensor_name("blk.0.ffn_gate_exps.weight")), (None, None));
     }
 }

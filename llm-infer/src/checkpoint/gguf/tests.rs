@@ -180,7 +180,7 @@ fn blocks_like_ours_stay_and_others_are_widened_and_said() {
     let report = load(&path);
     assert_eq!((report.quantized, report.widened), (vec![(QuantFormat::Int8, 7)], vec![]));
     let checkpoint = Checkpoint::open(&path).unwrap();
-    assert_eq!(checkpoint.config()["quantization_config"]["method"], "gguf");
+    assert_eq!((checkpoint.slow_paths(), &checkpoint.config()["quantization_config"]["method"]), (vec![], &"gguf".into()));
     for name in ["q_proj", "v_proj"] {
         let name = format!("model.layers.0.self_attn.{name}.weight");
         let whole = checkpoint.source().read(&name).unwrap();
@@ -192,7 +192,11 @@ fn blocks_like_ours_stay_and_others_are_widened_and_said() {
     let (_folder, path) = file(&llama(3, 39, &blocks(17)).bytes());
     let report = load(&path);
     assert_eq!((report.quantized, report.widened), (vec![], vec![("mxfp4", 7)]));
-    assert_eq!(Checkpoint::open(&path).unwrap().tensors()[4].type_name(), "mxfp4");
+    let checkpoint = Checkpoint::open(&path).unwrap();
+    assert_eq!(checkpoint.tensors()[4].type_name(), "mxfp4");
+    let [slow] = &checkpoint.slow_paths()[..] else { panic!("one reason") };
+    assert_eq!((slow.stored.as_str(), slow.held, slow.tensors, slow.parameters), ("mxfp4", "f32", 7, 7 * 1024));
+    assert!(slow.why.contains("no packed form"), "{}", slow.why);
 }
 
 #[test]
@@ -445,6 +449,20 @@ fn blocks_are_widened_to_the_bit() {
         let (blocks, expected) = bytes.split_at(blocks * kind.block_bytes());
         assert_eq!(f32s(&blocks::widened(kind, blocks)), expected, "{kind:?}");
     }
+}
+
+#[test]
+fn numbers_are_rounded_to_the_bit() {
+    for kind in [GgmlType::Q8_0, GgmlType::Q4_0] {
+        let bytes = std::fs::read(fixture(&format!("{}-rounded.bin", kind.lowercase()))).unwrap();
+        let (numbers, blocks) = bytes.split_at(bytes.len() / (128 + kind.block_bytes()) * 128);
+        let numbers: Vec<f32> = numbers.chunks_exact(4).map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]])).collect();
+        assert!(pack::rounded(kind, &numbers) == blocks, "{kind:?}");
+    }
+    let Some(folder) = shared_data("golden/ggml_quants") else { return };
+    let input = std::fs::read(folder.join("q4_0_64_noim_input.bin")).unwrap();
+    let numbers: Vec<f32> = input.chunks_exact(4).map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]])).collect();
+    assert_eq!(pack::rounded(GgmlType::Q4_0, &numbers), std::fs::read(folder.join("q4_0_64_noim_expected.bin")).unwrap());
 }
 
 #[test]

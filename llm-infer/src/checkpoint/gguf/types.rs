@@ -63,6 +63,11 @@ impl GgmlType {
         ALL.iter().find(|(_, known, ..)| *known == id).map(|(kind, ..)| *kind)
     }
 
+    /// Its number in files.
+    pub fn id(self) -> u32 {
+        ALL.iter().find(|(kind, ..)| *kind == self).map_or(0, |(_, id, ..)| *id)
+    }
+
     fn row(self) -> (&'static str, usize, usize) {
         let found = ALL.iter().find(|(kind, ..)| *kind == self);
         found.map_or(("", 1, 1), |(_, _, name, block, bytes)| (*name, *block, *bytes))
@@ -128,7 +133,7 @@ mod tests {
     #[test]
     fn every_type_is_found_by_its_number() {
         for (kind, id, name, block, bytes) in ALL {
-            assert_eq!(GgmlType::from_id(id), Some(kind));
+            assert_eq!((GgmlType::from_id(id), kind.id()), (Some(kind), id));
             assert_eq!(kind.name().to_lowercase(), kind.lowercase());
             assert_eq!((kind.name(), kind.bytes(2 * block as u64)), (name, Some(2 * bytes as u64)));
         }

@@ -52,6 +52,7 @@ pub fn vocabulary(metadata: &mut Metadata) -> Result<Option<Vocabulary>> {
         eos: usual(id("eos")?, 2),
         unknown: usual(id("unknown")?, 0),
         padding: id("padding")?,
+        json: metadata.text("tokenizer.huggingface.json")?.map(str::to_owned),
         segmentation,
         tokens,
     };
@@ -78,6 +79,7 @@ fn kinds(metadata: &Metadata, tokens: &[String]) -> Result<Vec<TokenKind>> {
         2 => TokenKind::Unknown,
         3 => TokenKind::Control,
         4 => TokenKind::UserDefined,
+        5 => TokenKind::Unused,
         6 => TokenKind::Byte,
         _ => TokenKind::Normal,
     };

@@ -1,0 +1,121 @@
+//! Numbers as ggml's blocks: ours with their bits in ggml's order, floats rounded as ggml's reference rounds them.
+
+use std::sync::Mutex;
+
+use half::f16;
+use llm_model::ops::threads;
+use llm_model::quant::{BLOCK, QuantFormat, StoredMatrix};
+
+use super::types::GgmlType;
+
+/// Blocks that one thread rounds at a time.
+const PIECE: usize = 1 << 11;
+
+/// The type that has exactly the numbers of `format`; `None` where there is none.
+pub fn kind_of(format: QuantFormat) -> Option<GgmlType> {
+    match format {
+        QuantFormat::Int8 => Some(GgmlType::Q8_0),
+        QuantFormat::Int4 => Some(GgmlType::Q4_0),
+        QuantFormat::Int4Asymmetric => Some(GgmlType::Q4_1),
+        _ => None,
+    }
+}
+
+/// The blocks of a matrix whose format [`kind_of`] knows and whose rows are whole blocks.
+pub fn blocks(stored: &StoredMatrix) -> Vec<u8> {
+    let format = stored.shape.format;
+    let bytes = BLOCK * format.bits() / 8;
+    let mut blocks = Vec::with_capacity(stored.scales.len() * (bytes + 2 * format.factors()));
+    for (index, values) in stored.values.chunks_exact(bytes).enumerate() {
+        blocks.extend(stored.scales[index].to_le_bytes());
+        if format.has_minima() {
+            blocks.extend(stored.minima[index].to_le_bytes());
+        }
+        match format.bits() {
+            4 => {
+                let value = |input: usize| values[input / 2] >> (input % 2 * 4) & 15;
+                blocks.extend((0..BLOCK / 2).map(|input| value(input) | value(input + BLOCK / 2) << 4));
+            }
+            // Ours stand 128 higher than the signed bytes of ggml.
+            _ => blocks.extend(values.iter().map(|value| value ^ 0x80)),
+        }
+    }
+    blocks
+}
+
+/// The blocks of `kind`, Q8_0 or Q4_0, that come nearest to `numbers`, which are whole blocks; by all threads.
+pub fn rounded(kind: GgmlType, numbers: &[f32]) -> Vec<u8> {
+    let round: fn(&[f32], &mut [u8]) = if kind == GgmlType::Q8_0 { q8_0 } else { q4_0 };
+    let bytes = kind.block_bytes();
+    let mut blocks = vec![0; numbers.len() / BLOCK * bytes];
+    let pieces: Vec<_> = blocks.chunks_mut(PIECE * bytes).map(Mutex::new).collect();
+    threads::for_each(pieces.len(), |index| {
+        let mut piece = pieces[index].lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let numbers = numbers[index * PIECE * BLOCK..].chunks_exact(BLOCK);
+        piece.chunks_exact_mut(bytes).zip(numbers).for_each(|(block, numbers)| round(numbers, block));
+    });
+    drop(pieces);
+    blocks
+}
+
+/// The number of the largest magnitude, the first of several.
+fn largest(numbers: &[f32]) -> f32 {
+    numbers.iter().fold(0.0_f32, |most, number| if number.abs() > most.abs() { *number } else { most })
+}
+
+fn inverse(scale: f32) -> f32 {
+    if scale == 0.0 { 0.0 } else { 1.0 / scale }
+}
+
+/// The largest becomes 127; halves are rounded away from 0.
+fn q8_0(numbers: &[f32], block: &mut [u8]) {
+    let scale = largest(numbers).abs() / 127.0;
+    let inverse = inverse(scale);
+    block[..2].copy_from_slice(&f16::from_f32(scale).to_le_bytes());
+    block[2..].iter_mut().zip(numbers).for_each(|(byte, number)| *byte = (number * inverse).round() as i8 as u8);
+}
+
+/// The number of the largest magnitude becomes −8. Product and sum are exact here, as in ggml where the processor adds to products
+/// without rounding them.
+fn q4_0(numbers: &[f32], block: &mut [u8]) {
+    let scale = largest(numbers) / -8.0;
+    let inverse = f64::from(inverse(scale));
+    block[..2].copy_from_slice(&f16::from_f32(scale).to_le_bytes());
+    let value = |number: f32| (f64::from(number) * inverse + 8.5).min(15.0) as u8;
+    for (i, byte) in block[2..].iter_mut().enumerate() {
+        *byte = value(numbers[i]) | value(numbers[i + BLOCK / 2]) << 4;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use llm_model::quant::{QuantMatrix, QuantShape};
+
+    use super::super::blocks::{stored, widened};
+    use super::*;
+
+    #[test]
+    fn our_blocks_come_back() {
+        for format in [QuantFormat::Int8, QuantFormat::Int4, QuantFormat::Int4Asymmetric] {
+            let weights: Vec<f32> = (0..3 * 64).map(|i| ((i * 37) % 101) as f32 - 50.0).collect();
+            let ours = StoredMatrix::from(&QuantMatrix::nearest(format, &weights, 64));
+            let blocks = blocks(&ours);
+            let kind = kind_of(format).unwrap();
+            assert_eq!(stored(kind, QuantShape { format, rows: 3, width: 64 }, &blocks), ours);
+            assert_eq!(widened(kind, &blocks), ours.matrix().dequantize());
+        }
+    }
+
+    #[test]
+    fn known_numbers_have_their_known_blocks() {
+        let mut numbers = [0.0; BLOCK];
+        (numbers[0], numbers[1], numbers[16], numbers[17]) = (-8.0, 7.0, 0.5, -0.4);
+        let block = rounded(GgmlType::Q4_0, &numbers);
+        // 0.5 + 8.5 is 9, −0.4 + 8.5 is 8.1.
+        assert_eq!(block[..4], [0x00, 0x3c, 0x90, 0x8f]);
+        numbers[0] = -127.0;
+        let block = rounded(GgmlType::Q8_0, &numbers);
+        assert_eq!((&block[..4], block[18] as i8, block[19] as i8), ([0x00, 0x3c, 0x81, 7].as_slice(), 1, 0));
+        assert_eq!(rounded(GgmlType::Q4_0, &[0.0; BLOCK])[2..], [0x88; 16]);
+    }
+}

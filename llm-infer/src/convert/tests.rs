@@ -1,0 +1,149 @@
+//! Models that go through several formats and are the same after.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::DType;
+
+use super::*;
+use crate::checkpoint::TensorInfo;
+use crate::checkpoint::gguf::keys;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(name)
+}
+
+/// Fixtures of families that GGUF files are written for.
+const WRITTEN: [&str; 7] = ["llama", "llama-biases", "llama-linear", "llama-tied-llama3", "llama-yarn", "qwen2-sharded", "qwen3"];
+
+fn run(from: &Path, to: &Path, dtype: WeightType) -> ConvertReport {
+    let options = ConvertOptions { dtype, ..ConvertOptions::default() };
+    convert(&from.to_string_lossy(), to, &options).unwrap_or_else(|error| panic!("{}: {error}", from.display()))
+}
+
+/// What makes the parameters of a model, as bits; a zero is one of either sign, as a scale may be below it.
+fn parameters(path: &Path) -> Vec<(String, Vec<usize>, Vec<u32>)> {
+    let checkpoint = Checkpoint::open(path).unwrap();
+    let numbers = |info: &TensorInfo| {
+        let data = checkpoint.source().read(&info.name).unwrap().try_cast(DType::F32).unwrap();
+        data.as_slice::<f32>().unwrap().iter().map(|number| (number + 0.0).to_bits()).collect()
+    };
+    let kept = |info: &&TensorInfo| !checkpoint.is_no_weight(&info.name).unwrap();
+    let mut all: Vec<_> =
+        checkpoint.tensors().iter().filter(kept).map(|info| (info.name.clone(), info.shape.clone(), numbers(info))).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn floats_come_back_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in WRITTEN {
+        let (file, back) = (folder.path().join(format!("{name}.gguf")), folder.path().join(name));
+        run(&fixture(name), &file, WeightType::F32);
+        run(&file, &back, WeightType::Auto);
+        let whole = parameters(&fixture(name));
+        assert!(parameters(&file) == whole && parameters(&back) == whole, "{name}");
+        let config = |path: &Path| Checkpoint::open(path).unwrap().model_config().unwrap();
+        assert_eq!(keys::difference(&config(&back), &config(&fixture(name))), None, "{name}");
+        for path in [&file, &back] {
+            let (ours, theirs) = (Checkpoint::open(path).unwrap(), Checkpoint::open(fixture(name)).unwrap());
+            assert_eq!(ours.generation_config().eos_token_id, theirs.generation_config().eos_token_id, "{name}");
+            let given = |checkpoint: &Checkpoint| checkpoint.template().ok().map(|template| format!("{:?}", template.given()));
+            assert_eq!(given(&ours), given(&theirs), "{name}");
+            let text = "Once upon a time, 3 crabs & a fox <|end|> naïve";
+            assert_eq!(
+                ours.tokenizer().unwrap().encode(text, true).unwrap(),
+                theirs.tokenizer().unwrap().encode(text, true).unwrap(),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn halves_are_those_of_the_floats() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, half) = (folder.path().join("m.gguf"), folder.path().join("half"));
+    for (dtype, stored) in [(WeightType::F16, DType::F16), (WeightType::Bf16, DType::BF16)] {
+        let report = run(&fixture("llama"), &file, dtype);
+        assert_eq!(report.tensors.values().sum::<usize>(), 21);
+        run(&fixture("llama"), &half, dtype);
+        let rounded = |path: &Path| {
+            let checkpoint = Checkpoint::open(path).unwrap();
+            let matrices: Vec<_> = checkpoint.tensors().iter().filter(|info| info.shape.len() == 2).cloned().collect();
+            assert!(matrices.iter().all(|info| info.dtype == stored));
+            let mut all: Vec<_> = matrices
+                .iter()
+                .map(|info| (info.name.clone(), checkpoint.source().read(&info.name).unwrap().as_bytes().to_vec()))
+                .collect();
+            all.sort();
+            all
+        };
+        assert!(rounded(&file) == rounded(&half));
+        // Vectors of a GGUF file keep their 32 bits.
+        let norm = |path: &Path| parameters(path).into_iter().find(|(name, ..)| name == "model.norm.weight").unwrap();
+        assert_eq!(norm(&file), norm(&fixture("llama")));
+        std::fs::remove_file(&file).unwrap();
+        std::fs::remove_dir_all(&half).unwrap();
+    }
+}
+
+#[test]
+fn blocks_keep_their_bits_through_every_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    for (dtype, name) in [(WeightType::Q8_0, "q8_0"), (WeightType::Q4_0, "q4_0")] {
+        let (file, packed, again) = (place(&format!("{name}.gguf")), place(name), place(&format!("{name}-again.gguf")));
+        let report = run(&fixture("llama"), &file, dtype);
+        assert!(report.tensors[name] >= 14, "{report:?}");
+        assert_eq!(run(&file, &packed, WeightType::Auto).format, "packed");
+        run(&packed, &again, WeightType::Auto);
+        let whole = parameters(&file);
+        assert!(parameters(&packed) == whole && parameters(&again) == whole, "{name}");
+        // The same type is the same bits, and needs no permission.
+        let same = place(&format!("{name}-same.gguf"));
+        run(&packed, &same, dtype);
+        assert!(parameters(&same) == whole);
+    }
+    let refused =
+        convert(&place("q4_0.gguf").to_string_lossy(), &place("x.gguf"), &ConvertOptions { dtype: WeightType::Q8_0, ..Default::default() });
+    assert!(refused.unwrap_err().to_string().contains("a second time"));
+    assert!(!place("x.gguf").exists());
+}
+
+#[test]
+fn the_embedded_model_keeps_its_tokenizer() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("builtin.gguf");
+    let report = convert(builtin::NAME, &file, &ConvertOptions::default()).unwrap();
+    assert!(report.notices[0].contains("cuts words"), "{:?}", report.notices);
+    let (_, tokenizer, template) = builtin::open().unwrap();
+    let written = Checkpoint::open(&file).unwrap();
+    let text = "In 1984, 12345 crabs.";
+    assert_eq!(written.tokenizer().unwrap().encode(text, true).unwrap(), tokenizer.encode(text, true).unwrap());
+    assert_eq!(written.template().unwrap().given(), template.unwrap().given());
+}
+
+#[test]
+fn what_a_file_cannot_say_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, field) in [("llama-dynamic", "rope: got"), ("mistral-window", "sliding_windows: got")] {
+        let error = convert(&fixture(name).to_string_lossy(), &folder.path().join("m.gguf"), &ConvertOptions::default()).unwrap_err();
+        assert!(error.to_string().contains(field), "{name}: {error}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn f60_a_broken_off_conversion_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let stop = AtomicBool::new(false);
+    let show = |done: &Progress| stop.store(done.tensors >= 5, std::sync::atomic::Ordering::Relaxed);
+    for out in ["m.gguf", "m"] {
+        stop.store(false, std::sync::atomic::Ordering::Relaxed);
+        let options = ConvertOptions { progress: Some(&show), cancel: Some(&stop), ..ConvertOptions::default() };
+        let error = convert(&fixture("llama").to_string_lossy(), &folder.path().join(out), &options).unwrap_err();
+        assert!(matches!(error, Error::Cancelled));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{out}");
+    }
+}
