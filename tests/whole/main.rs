@@ -4,6 +4,7 @@ mod conversations;
 mod devices;
 mod families;
 mod formats;
+mod gguf;
 mod gradients;
 mod house;
 mod invariance;

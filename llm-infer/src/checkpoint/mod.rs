@@ -23,7 +23,6 @@ mod quantized;
 mod quantized_file;
 mod report;
 pub(crate) mod resident;
-mod rows;
 mod safetensors;
 mod save;
 mod sharded;
@@ -92,12 +91,12 @@ impl Checkpoint {
 
     fn open_gguf(path: &Path, file: &Path) -> Result<Self> {
         let gguf::Parts { source, config, vocabulary, templates } = gguf::open(file)?;
-        Self::of_one_file(path, file, Box::new(source), config, TextSource::Tokens { vocabulary, templates })
+        Self::of_one_file(path, file, source, config, TextSource::Tokens { vocabulary, templates })
     }
 
     fn open_llama2c(path: &Path, file: &Path) -> Result<Self> {
         let (source, config, vocabulary) = llama2c::open(file)?;
-        Self::of_one_file(path, file, Box::new(source), config, TextSource::Tokens { vocabulary, templates: Templates::default() })
+        Self::of_one_file(path, file, source, config, TextSource::Tokens { vocabulary, templates: Templates::default() })
     }
 
     /// A model whose `file` says all that config.json would.
@@ -414,12 +413,14 @@ pub fn save<L: DecoderLayer>(model: &Transformer<L>, config: &Value, folder: imp
 }
 
 fn model_config(path: &Path, config: &Value) -> Result<ModelConfig> {
-    ModelConfig::from_json(config).map_err(|error| Error::Invalid {
-        path: path.to_owned(),
-        field: error.field,
-        got: error.got,
-        expected: error.expected,
-        hint: error.hint,
+    ModelConfig::from_json(config).map_err(|error| {
+        gguf::unknown_architecture(path, config).unwrap_or(Error::Invalid {
+            path: path.to_owned(),
+            field: error.field,
+            got: error.got,
+            expected: error.expected,
+            hint: error.hint,
+        })
     })
 }
 

@@ -148,7 +148,8 @@ impl Layout {
         let flat = shape.len() > 1 && is_norm;
         let turned = [".q_proj.", ".k_proj.", ".q_norm.", ".k_norm."].iter().any(|part| name.contains(part));
         let all = if flat { shape.iter().product() } else { shape.get(usize::from(transposed)).copied().unwrap_or(0) };
-        let mut rows = rows.map(|rows| rows.indices().collect::<Vec<_>>());
+        // One more than there can be shows whoever checks them that there are too few, however many a configuration asks for.
+        let mut rows = rows.map(|rows| rows.indices().take(all + 1).collect::<Vec<_>>());
         if let Some(interleaved) = self.interleaved.filter(|_| turned) {
             let stored = rows.unwrap_or_else(|| (0..all).collect());
             rows = Some((0..stored.len()).filter_map(|row| stored.get(interleaved.stored(row)).copied()).collect());

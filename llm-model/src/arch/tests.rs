@@ -147,8 +147,31 @@ fn both_spellings_of_gemma_3s_rotations_mean_the_same() {
 #[test]
 fn every_family_is_read_with_the_keys_that_all_have() {
     for name in super::families() {
-        let keys = json!({"n_embd": 64, "n_layer": 2, "n_head": 4, "moe_intermediate_size": 32, "num_key_value_heads": 2});
-        let config = ModelConfig::from_json(&family(name, &keys)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let config = read(name, &json!({}));
         assert_eq!((config.model_type.as_str(), config.hidden_size, config.num_hidden_layers), (name, 64, 2));
+    }
+}
+
+/// The configuration of `name` with `keys`, whatever the family calls the others, and wherever it has them.
+fn read(name: &str, keys: &Value) -> ModelConfig {
+    let mut json = family(name, &json!({"n_embd": 64, "n_layer": 2, "n_head": 4, "moe_intermediate_size": 32, "num_key_value_heads": 2}));
+    for (key, value) in keys.as_object().expect("keys") {
+        json[key] = value.clone();
+    }
+    ModelConfig::from_json(&json).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+#[test]
+fn both_spellings_of_rope_mean_the_same_in_every_family() {
+    for name in super::families() {
+        let mut old = json!({"rope_scaling": {"type": "linear", "factor": 4.0}, "max_position_embeddings": 4096});
+        old[if name == "gpt_neox" { "rotary_emb_base" } else { "rope_theta" }] = json!(5e5);
+        let mut new = json!({"rope_type": "linear", "rope_theta": 5e5, "factor": 4.0});
+        if name.starts_with("gemma3") {
+            new = json!({"full_attention": new, "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}});
+        }
+        let (old, new) = (read(name, &old), read(name, &json!({"rope_parameters": new, "max_position_embeddings": 4096})));
+        assert_eq!(old, new, "{name}");
+        assert_eq!((old.rope.theta, old.rope.scaling), (5e5, RopeScaling::Linear { factor: 4.0 }), "{name}");
     }
 }
