@@ -12,8 +12,8 @@ use llm_infer::{Model, ModelOptions};
 use crate::support::{cpu, fixture, fixtures, greedy, load, run};
 
 /// Each type of layer, and each way of storing tensors.
-const MODELS: [&str; 11] =
-    ["gemma", "gemma2", "gemma3", "olmo2", "cohere", "stablelm-parallel", "gpt_neox", "gpt2", "phi3", "mixtral", "qwen2_moe"];
+const MODELS: [&str; 12] =
+    ["gemma", "gemma2", "gemma3", "olmo2", "cohere", "stablelm-parallel", "gpt_neox", "gpt2", "phi3", "mixtral", "qwen2_moe", "gpt_oss"];
 
 /// Logits of every position.
 fn logits(model: &Model) -> Vec<f32> {
@@ -110,6 +110,12 @@ fn shapes_are_benched_and_models_run_whatever_their_layers() {
         assert_eq!(subject.config().model_type, model.config().model_type);
         assert_eq!(run(&model, &[5, 6, 7], &greedy(3)).tokens.len(), 3);
     }
+}
+
+#[test]
+fn what_is_widened_is_said() {
+    let model = load(&fixture("gpt_oss-mxfp4"), &cpu());
+    assert_eq!((&model.report().widened[..], model.report().unexpected.len()), (&[("mxfp4", 2 * 4 * 3)][..], 0));
 }
 
 #[test]

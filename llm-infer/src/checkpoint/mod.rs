@@ -28,6 +28,7 @@ mod save;
 mod sharded;
 mod sniff;
 mod source;
+mod stacked;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -387,7 +388,10 @@ fn as_parameters(source: Box<dyn WeightSource>, config_path: &Path, config: &Val
     let quantized = source.tensors().iter().any(|info| info.format.is_some());
     let layout = model_config(config_path, config).ok().filter(|_| !quantized).and_then(|config| arch::layout(&config));
     Ok(match layout {
-        Some(layout) => Box::new(derived::Derived::new(source, &layout)?),
+        Some(layout) => {
+            let source = if layout.stacked_experts { Box::new(stacked::Stacked::new(source)?) } else { source };
+            Box::new(derived::Derived::new(source, &layout)?)
+        }
         None => source,
     })
 }

@@ -17,6 +17,9 @@ pub struct Layout {
     pub interleaved: Option<Interleaved>,
     /// The part of a name behind which a number counts the tensors that make up one parameter.
     pub numbered: Option<&'static str>,
+    /// Whether the matrices of all experts are stored in one tensor, inputs first or in MXFP4, as gpt-oss has them; whoever reads a
+    /// checkpoint takes them apart before the other rules apply.
+    pub stacked_experts: bool,
     /// Ends of stored names that are no weights.
     pub computed: &'static [&'static str],
 }

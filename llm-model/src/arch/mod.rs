@@ -11,6 +11,7 @@ mod gemma3_text;
 mod glm4;
 mod gpt2;
 mod gpt_neox;
+mod gpt_oss;
 mod granite;
 mod layout;
 mod llama;
@@ -66,6 +67,7 @@ const FAMILIES: &[Family] = &[
     laid_out("glm4", glm4::config, glm4::layout),
     laid_out("gpt2", gpt2::config, gpt2::layout),
     laid_out("gpt_neox", gpt_neox::config, gpt_neox::layout),
+    laid_out("gpt_oss", gpt_oss::config, gpt_oss::layout),
     plain("granite", granite::config),
     plain("llama", llama::config),
     plain("mistral", mistral::config),
@@ -97,7 +99,7 @@ pub(crate) fn config(json: &Value) -> Result<ModelConfig, ConfigError> {
     };
     if let Some(quantized) = fields.object("quantization_config")? {
         let method = quantized.string_or("quant_method", "unknown")?;
-        if method != quant::METHOD {
+        if method != quant::METHOD && !(method == "mxfp4" && model_type == "gpt_oss") {
             return Err(ConfigError::new(
                 "quantization_config",
                 format!("weights quantized by {}", quoted(method)),

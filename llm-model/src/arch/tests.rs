@@ -175,3 +175,11 @@ fn both_spellings_of_rope_mean_the_same_in_every_family() {
         assert_eq!((old.rope.theta, old.rope.scaling), (5e5, RopeScaling::Linear { factor: 4.0 }), "{name}");
     }
 }
+
+#[test]
+fn gpt_oss_is_stretched_where_nothing_is_written_and_may_be_in_mxfp4() {
+    let plain = read("gpt_oss", &json!({"quantization_config": {"quant_method": "mxfp4"}}));
+    assert!(matches!(plain.rope.scaling, RopeScaling::Yarn { truncate: false, factor: 32.0, .. }), "{:?}", plain.rope);
+    assert_eq!((plain.rope.theta, plain.sliding_windows.as_slice()), (150_000.0, &[Some(128), None][..]));
+    assert_eq!(refused(&with("quantization_config", json!({"quant_method": "mxfp4"}))), "quantization_config");
+}

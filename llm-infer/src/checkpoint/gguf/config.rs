@@ -195,6 +195,10 @@ fn rope_scaling(file: &Described, factors: &RopeFactors, context: u64) -> Result
         "yarn" => {
             let factor = factor.ok_or_else(|| metadata.wrong(&factor_key, "nothing", "a number"))?;
             let mut scaling = json!({"rope_type": "yarn", "factor": factor});
+            if file.architecture.name == "gpt-oss" {
+                // GGUF has no key for it; this family was trained so.
+                scaling["truncate"] = json!(false);
+            }
             scaling["original_max_position_embeddings"] = json!(original.unwrap_or(context));
             for (name, key) in [("beta_fast", key("rope.scaling.yarn_beta_fast")), ("beta_slow", key("rope.scaling.yarn_beta_slow"))] {
                 if let Some(beta) = metadata.number(&key)? {

@@ -6,7 +6,7 @@ use super::config::Described;
 use crate::Result;
 
 /// Architectures whose config.json would mean another `head_dim` by leaving it out.
-pub const NAME_HEAD_DIM: [&str; 6] = ["qwen3", "qwen3moe", "gemma", "gemma2", "gemma3", "glm4"];
+pub const NAME_HEAD_DIM: [&str; 7] = ["qwen3", "qwen3moe", "gemma", "gemma2", "gemma3", "glm4", "gpt-oss"];
 
 /// Architectures whose config.json would mean a part of a head by leaving out how much of it is rotated.
 pub const ROTATE_A_PART: [&str; 4] = ["phi2", "gptneox", "stablelm", "glm4"];
@@ -74,6 +74,11 @@ pub fn keys(file: &Described) -> Result<Keys> {
         ],
         // Without a factor the logits are as they are.
         "command-r" => vec![("logit_scale", json!(number("logit_scale")?)), ("use_qk_norm", json!(file.has("blk.0.attn_q_norm.weight")))],
+        "gpt-oss" => vec![
+            ("num_local_experts", json!(experts(file)?)),
+            ("num_experts_per_tok", json!(file.required("expert_used_count")?)),
+            ("intermediate_size", json!(whole("expert_feed_forward_length")?.or(whole("feed_forward_length")?))),
+        ],
         "granite" => {
             let scores = match number("attention.scale")? {
                 Some(scale) => scale,

@@ -43,6 +43,7 @@ const LAYER: Names = &[
     ("ffn_gate", "mlp.gate_proj"),
     ("ffn_up", "mlp.up_proj"),
     ("ffn_down", "mlp.down_proj"),
+    ("attn_sinks", "self_attn.sinks"),
     ("ffn_gate_inp", "mlp.gate"),
     ("ffn_gate_exps", "mlp.experts.*.gate_proj"),
     ("ffn_up_exps", "mlp.experts.*.up_proj"),
@@ -128,6 +129,7 @@ const ARCHITECTURES: &[Architecture] = &[
     Architecture { interleaved: true, ..of("smollm3", "smollm3") },
     Architecture { interleaved: true, ..of("granite", "granite") },
     Architecture { interleaved: true, layer: GLM4, ..of("glm4", "glm4") },
+    Architecture { layer: NORMS_BEHIND, ..of("gpt-oss", "gpt_oss") },
 ];
 
 /// The key of the architecture's name.
@@ -173,7 +175,9 @@ impl Architecture {
             None => (part.to_owned(), None),
         };
         let (_, elsewhere) = self.layer.iter().chain(LAYER).find(|(known, _)| *known == part)?;
-        let name = format!("model.layers.{index}.{elsewhere}.{kind}");
+        // The sinks are parameters of their own, not the weight of a module.
+        let kind = if part == "attn_sinks" { String::new() } else { format!(".{kind}") };
+        let name = format!("model.layers.{index}.{elsewhere}{kind}");
         Some(expert.map_or(name.clone(), |expert| name.replace('*', expert)))
     }
 }
