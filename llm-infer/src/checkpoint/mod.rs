@@ -284,14 +284,16 @@ impl Checkpoint {
                 .with_hint("leave `--quantize` out: the model runs as it was quantized"));
         }
         let model = config.init_with::<L>(&options.device);
-        load::fill(
+        let (model, mut report) = load::fill(
             model,
             Transformer::weights_mut,
             Origin { source: &*self.source, path: &self.path, config: Some(&self.config) },
             &arch::tensor_name,
             &|name| is_no_weight(name, &config),
             options,
-        )
+        )?;
+        report.set_other_parts_apart(&config);
+        Ok((model, report))
     }
 
     /// The dimensions of the tensor `name`; none where there is no such tensor.
@@ -430,5 +432,7 @@ fn model_config(path: &Path, config: &Value) -> Result<ModelConfig> {
 
 /// Tensors that older checkpoints store although they are computed, or tied to another.
 fn is_no_weight(name: &str, config: &ModelConfig) -> bool {
-    name.ends_with("rotary_emb.inv_freq") || (config.tie_word_embeddings && name == "lm_head.weight")
+    name.ends_with("rotary_emb.inv_freq")
+        || (config.tie_word_embeddings && name == "lm_head.weight")
+        || arch::layout(config).is_some_and(|layout| layout.other(name).is_some())
 }

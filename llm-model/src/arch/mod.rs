@@ -30,6 +30,7 @@ mod stablelm;
 mod starcoder2;
 #[cfg(test)]
 mod tests;
+mod wrapped;
 
 use serde_json::Value;
 
@@ -86,12 +87,20 @@ const FAMILIES: &[Family] = &[
 
 /// The `model_type`s that can be loaded.
 pub fn families() -> impl Iterator<Item = &'static str> {
-    FAMILIES.iter().map(|family| family.name)
+    FAMILIES.iter().map(|family| family.name).chain(wrapped::WRAPPERS.iter().map(|wrapper| wrapper.name))
 }
 
 /// Reads a `config.json`; see [`ModelConfig::from_json`].
 pub(crate) fn config(json: &Value) -> Result<ModelConfig, ConfigError> {
     let fields = Fields::new(json)?;
+    match wrapped::of(fields.string("model_type")?) {
+        Some(wrapper) => wrapper.config(&fields, family_config),
+        None => family_config(&fields),
+    }
+}
+
+/// Reads the configuration of a language model.
+fn family_config(fields: &Fields) -> Result<ModelConfig, ConfigError> {
     let model_type = fields.string("model_type")?;
     let Some(family) = FAMILIES.iter().find(|family| family.name == model_type) else {
         let known = families().collect::<Vec<_>>().join(", ");
@@ -107,11 +116,14 @@ pub(crate) fn config(json: &Value) -> Result<ModelConfig, ConfigError> {
             ));
         }
     }
-    (family.config)(&fields)
+    (family.config)(fields)
 }
 
 /// How the family of `config` stores its tensors; `None` where each parameter is stored as it is, under its name.
 pub fn layout(config: &ModelConfig) -> Option<Layout> {
+    if let Some(wrapper) = wrapped::of(&config.model_type) {
+        return Some(wrapper.layout(config, layout));
+    }
     let family = FAMILIES.iter().find(|family| family.name == config.model_type)?;
     family.layout.map(|layout| layout(config))
 }

@@ -158,6 +158,11 @@ fn read(name: &str, keys: &Value) -> ModelConfig {
     for (key, value) in keys.as_object().expect("keys") {
         json[key] = value.clone();
     }
+    if super::wrapped::of(name).is_some() {
+        let mut text = json.clone();
+        drop(text.as_object_mut().expect("keys").remove("model_type"));
+        json = json!({"model_type": name, "text_config": text});
+    }
     ModelConfig::from_json(&json).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
@@ -173,6 +178,27 @@ fn both_spellings_of_rope_mean_the_same_in_every_family() {
         let (old, new) = (read(name, &old), read(name, &json!({"rope_parameters": new, "max_position_embeddings": 4096})));
         assert_eq!(old, new, "{name}");
         assert_eq!((old.rope.theta, old.rope.scaling), (5e5, RopeScaling::Linear { factor: 4.0 }), "{name}");
+    }
+}
+
+#[test]
+fn a_language_model_is_read_from_among_others() {
+    let text = json!({"hidden_size": 64, "num_hidden_layers": 2, "rope_scaling": {"rope_type": "linear", "factor": 8.0}});
+    let config = |extra: (&str, Value)| {
+        let mut json = json!({"model_type": "gemma3", "text_config": text, "vision_config": {"hidden_size": 8}});
+        json[extra.0] = extra.1;
+        ModelConfig::from_json(&json)
+    };
+    // What released files leave out, and what stands beside.
+    let read = config(("tie_word_embeddings", json!(false))).expect("gemma3");
+    assert_eq!((read.vocab_size, read.num_attention_heads, read.num_key_value_heads, read.head_dim), (262_208, 8, 4, 256));
+    assert_eq!((read.model_type.as_str(), read.tie_word_embeddings, read.intermediate_size), ("gemma3", false, 9216));
+    for (wrong, field) in [
+        (json!({"hidden_size": 0}), "text_config.hidden_size"),
+        (json!({"model_type": "mamba"}), "text_config.model_type"),
+        (Value::Null, "text_config"),
+    ] {
+        assert_eq!(config(("text_config", wrong)).expect_err("refused").field, field);
     }
 }
 
