@@ -127,6 +127,10 @@ fn report_load(model: &Model, ui: &Ui) {
         let types: Vec<String> = report.widened.iter().map(|(packing, count)| format!("{} of {packing}", tensors(*count))).collect();
         ui.warning(&format!("{}: no packed kernel here, widened to {}", types.join(", "), dtype_name(report.dtype)));
     }
+    if !report.other_parts.is_empty() {
+        let parts: Vec<String> = report.other_parts.iter().map(|(part, count)| format!("{} of `{part}`", tensors(*count))).collect();
+        ui.warning(&format!("{}: left out, only the language model is computed", parts.join(", ")));
+    }
     for notice in &cache.notices {
         ui.warning(&format!("{notice} (`--no-cache` does without)"));
     }

@@ -1,6 +1,6 @@
 //! Multi-head attention with grouped key and value heads.
 
-use burn::module::Module;
+use burn::module::{Initializer, Module, Param};
 use burn::tensor::{Device, Tensor};
 
 use crate::ops::{self, AttentionOptions, Kv};
@@ -23,6 +23,8 @@ pub struct Attention {
     pub q_norm: Option<Norm>,
     /// Norm of the keys.
     pub k_norm: Option<Norm>,
+    /// A score for each head that takes part in its softmax beside those of the keys, `[heads]`.
+    pub sinks: Option<Param<Tensor<1>>>,
     head_dim: usize,
     #[module(skip)]
     qk_norm: QkNorm,
@@ -54,6 +56,7 @@ impl Attention {
             o_proj: Linear::new(q_width, hidden, model.o_bias, config.residual_std(), device),
             q_norm: norm(q_width),
             k_norm: norm(kv_width),
+            sinks: model.attention_sinks.then(|| Initializer::Zeros.init([model.num_attention_heads], device)),
             head_dim: dim,
             qk_norm: model.qk_norm,
             rotation: config.rotation,
@@ -91,7 +94,10 @@ impl Attention {
             Some(cache) => cache.append(k, v, &step.starts), // [b, kv, capacity, d]
             None => (Kv::Floats(k.swap_dims(1, 2)), Kv::Floats(v.swap_dims(1, 2))),
         };
-        let y = ops::attention(q, k, v, &step.starts, self.options);
+        let y = match &self.sinks {
+            Some(sinks) => ops::attention_with_sinks(q, k, v, sinks.val(), &step.starts, self.options),
+            None => ops::attention(q, k, v, &step.starts, self.options),
+        };
         let [_, _, heads, dim] = y.dims();
         y.reshape([batch, seq, heads * dim])
     }

@@ -110,6 +110,15 @@ pub struct ExpertsConfig {
     pub dense_layers: Vec<usize>,
 }
 
+/// A gate that is cut off: min(g, limit) · σ(alpha · min(g, limit)) · (clamp(u, ±limit) + 1) of gate g and up u (gpt-oss).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ClippedGate {
+    /// Factor within σ (`swiglu_alpha`).
+    pub alpha: f64,
+    /// Bound (`swiglu_limit`).
+    pub limit: f64,
+}
+
 /// What queries and keys pass before they are rotated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -176,7 +185,7 @@ pub struct ModelConfig {
     pub qkv_bias: bool,
     /// Bias on the attention's output projection.
     pub o_bias: bool,
-    /// Biases on the feed-forward projections.
+    /// Biases on the feed-forward projections, and on a router.
     pub mlp_bias: bool,
     /// Norm of queries and keys before the rotation.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -197,6 +206,12 @@ pub struct ModelConfig {
     /// The experts of [`MlpType::Experts`].
     #[serde(default, skip_serializing_if = "is_default")]
     pub experts: Option<ExpertsConfig>,
+    /// What the gated feed-forward layers do in place of act(g) · u.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub clipped_gate: Option<ClippedGate>,
+    /// Whether each head has a score that takes part in its softmax beside those of the keys.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub attention_sinks: bool,
     /// Factor on q · k, 1 / √head_dim where it is absent.
     #[serde(default, skip_serializing_if = "is_default")]
     pub attention_scale: Option<f64>,

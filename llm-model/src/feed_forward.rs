@@ -1,9 +1,10 @@
 //! Feed-forward layers.
 
 use burn::module::Module;
+use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 
-use crate::{Activation, Experts, LayerConfig, Linear, LinearInput, MlpType, Weight, ops};
+use crate::{Activation, ClippedGate, Experts, LayerConfig, Linear, LinearInput, MlpType, Weight, ops};
 
 /// y = down(act(gate(x)) · up(x)) (Shazeer, GLU Variants Improve Transformer).
 #[derive(Module, Debug)]
@@ -16,6 +17,8 @@ pub struct FeedForward {
     pub down_proj: Linear,
     #[module(skip)]
     activation: Activation,
+    #[module(skip)]
+    clipped: Option<ClippedGate>,
 }
 
 impl FeedForward {
@@ -33,6 +36,7 @@ impl FeedForward {
             up_proj: Linear::new(hidden, inner, bias, config.std(), device),
             down_proj: Linear::new(inner, hidden, bias, config.residual_std(), device),
             activation: model.hidden_act,
+            clipped: model.clipped_gate,
         }
     }
 
@@ -52,7 +56,12 @@ impl FeedForward {
 
     /// `[batch, seq, hidden]` → `[batch, seq, intermediate]`.
     fn inner(&self, x: LinearInput) -> Tensor<3> {
-        Linear::forward_gated(&self.gate_proj, &self.up_proj, self.activation, x)
+        let Some(ClippedGate { alpha, limit }) = self.clipped else {
+            return Linear::forward_gated(&self.gate_proj, &self.up_proj, self.activation, x);
+        };
+        let x = x.tensor();
+        let (gate, up) = (self.gate_proj.forward(x.clone()).clamp_max(limit), self.up_proj.forward(x).clamp(-limit, limit));
+        gate.clone() * sigmoid(gate * alpha) * (up + 1.0)
     }
 
     /// The matrices, by their paths within a layer that has this at `path`.

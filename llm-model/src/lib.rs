@@ -26,7 +26,9 @@ pub use attention::Attention;
 pub use block::{DecoderLayer, Folding, Step, TransformerBlock};
 pub use blocks::{LayerVisitor, ParallelBlock, PostNormBlock, SandwichBlock, visit_layer};
 pub use cache::{KvCache, KvData, LayerCache};
-pub use config::{Activation, ConfigError, ExpertsConfig, LayerConfig, LayerType, MlpType, ModelConfig, NormType, QkNorm, Rotation};
+pub use config::{
+    Activation, ClippedGate, ConfigError, ExpertsConfig, LayerConfig, LayerType, MlpType, ModelConfig, NormType, QkNorm, Rotation,
+};
 pub use embedding::Embedding;
 pub use feed_forward::{FeedForward, Mlp, PlainFeedForward};
 pub use linear::Linear;

@@ -32,7 +32,7 @@ impl Experts {
         let experts = config.model.experts.as_ref().expect("a layer with experts has some");
         let expert = |width| FeedForward::of_width(config, width, device);
         Self {
-            gate: Linear::new(hidden, experts.num_experts, false, config.std(), device),
+            gate: Linear::new(hidden, experts.num_experts, config.model.mlp_bias, config.std(), device),
             experts: (0..experts.num_experts).map(|_| expert(experts.intermediate_size)).collect(),
             shared_expert: experts.shared_intermediate_size.map(expert),
             shared_expert_gate: experts.shared_intermediate_size.map(|_| Linear::new(hidden, 1, false, config.std(), device)),

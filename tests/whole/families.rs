@@ -12,8 +12,21 @@ use llm_infer::{Model, ModelOptions};
 use crate::support::{cpu, fixture, fixtures, greedy, load, run};
 
 /// Each type of layer, and each way of storing tensors.
-const MODELS: [&str; 11] =
-    ["gemma", "gemma2", "gemma3", "olmo2", "cohere", "stablelm-parallel", "gpt_neox", "gpt2", "phi3", "mixtral", "qwen2_moe"];
+const MODELS: [&str; 13] = [
+    "gemma",
+    "gemma2",
+    "gemma3",
+    "olmo2",
+    "cohere",
+    "stablelm-parallel",
+    "gpt_neox",
+    "gpt2",
+    "phi3",
+    "mixtral",
+    "qwen2_moe",
+    "gpt_oss",
+    "gemma3-images",
+];
 
 /// Logits of every position.
 fn logits(model: &Model) -> Vec<f32> {
@@ -109,6 +122,24 @@ fn shapes_are_benched_and_models_run_whatever_their_layers() {
         let subject = Subject::random(name, model.config(), cpu(), WeightDtype::F32, Some(Scheme::INT4)).expect("a subject");
         assert_eq!(subject.config().model_type, model.config().model_type);
         assert_eq!(run(&model, &[5, 6, 7], &greedy(3)).tokens.len(), 3);
+    }
+}
+
+#[test]
+fn what_is_widened_is_said() {
+    let model = load(&fixture("gpt_oss-mxfp4"), &cpu());
+    assert_eq!((&model.report().widened[..], model.report().unexpected.len()), (&[("mxfp4", 2 * 4 * 3)][..], 0));
+}
+
+#[test]
+fn what_reads_images_is_left_out_and_said() {
+    for name in ["gemma3-images", "mistral3"] {
+        let model = load(&fixture(name), &cpu());
+        let report = model.report();
+        let mut parts: Vec<_> = report.other_parts.iter().map(|(part, _)| *part).collect();
+        parts.sort_unstable();
+        assert_eq!(parts, ["multi_modal_projector", "vision_tower"], "{name}");
+        assert!(report.unexpected.is_empty() && report.ignored.is_empty(), "{name}: {report:?}");
     }
 }
 

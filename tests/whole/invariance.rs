@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use crate::support::{cpu, fixture};
 
-/// Grouped heads, a window, head norms, caps, layer norms and heads side by side, each in every kind of weight.
+/// Grouped heads, a window, head norms, caps, layer norms, heads side by side, experts and sinks, each in every kind of weight.
 fn models() -> &'static [Model] {
     static MODELS: OnceLock<Vec<Model>> = OnceLock::new();
     MODELS.get_or_init(|| {
@@ -24,7 +24,8 @@ fn models() -> &'static [Model] {
             (WeightDtype::Auto, Some(Scheme::INT8)),
             (WeightDtype::Auto, Some(Scheme::INT4)),
         ];
-        let folders = ["mistral-window", "qwen3", "gemma2", "gpt2", "cohere"].map(|name| fixture(name).to_string_lossy().into_owned());
+        let folders =
+            ["mistral-window", "qwen3", "gemma2", "gpt2", "cohere", "gpt_oss"].map(|name| fixture(name).to_string_lossy().into_owned());
         let all = ["builtin".to_owned()].into_iter().chain(folders).flat_map(|path| kinds.map(|kind| (path.clone(), kind)));
         let load = |(path, (dtype, quantize)): (String, _)| {
             Model::load(&path, &ModelOptions { dtype, quantize, ..ModelOptions::new(cpu()) }).expect("model")
@@ -57,7 +58,7 @@ proptest! {
 
     #[test]
     fn a_sequence_has_the_same_bits_in_any_company_and_cut(
-        which in 0usize..30,
+        which in 0usize..35,
         kv in proptest::sample::select(vec![DType::F16, DType::I8, DType::I8, DType::F32]),
         rows in proptest::collection::vec(proptest::collection::vec(0u32..250, 70), 1..18),
         cuts in proptest::collection::vec(1usize..40, 1..6),

@@ -5,6 +5,7 @@ mod devices;
 mod families;
 mod faults;
 mod formats;
+mod gguf;
 mod gradients;
 mod grouped;
 mod house;

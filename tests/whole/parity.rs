@@ -5,7 +5,7 @@ use std::path::Path;
 use llm_infer::Model;
 use serde_json::Value;
 
-use crate::support::{cpu, devices, fixture, fixtures, greedy, ids, load, run};
+use crate::support::{check_steps, cpu, devices, fixture, fixtures, greedy, ids, load, run};
 
 fn expected(folder: &Path) -> Value {
     let text = std::fs::read_to_string(folder.join("expected.json")).expect("expected.json");
@@ -27,14 +27,7 @@ fn check(folder: &Path, model: &Model, chunk: usize) {
         // A run of byte tokens that is no UTF-8 may show as fewer replacement characters here: text is streamed as it becomes whole.
         let text = prompt["text"].as_str().expect("text");
         assert!(done.text == text || text.contains('\u{fffd}'), "{what}: {:?}, expected {text:?}", done.text);
-        let steps = prompt["top"].as_array().expect("top");
-        for (step, (want, got)) in steps.iter().zip(done.logprobs.expect("logprobs")).enumerate() {
-            for (want, got) in want.as_array().expect("five").iter().zip(&got.top) {
-                let (id, logprob) = (want[0].as_u64().expect("id") as u32, want[1].as_f64().expect("logprob"));
-                assert_eq!(got.0, id, "{what}: step {step}");
-                assert!((f64::from(got.1) - logprob).abs() < 1e-3, "{what}: step {step}: {got:?}, expected {want}");
-            }
-        }
+        check_steps(&what, &prompt["top"], &done);
     }
 }
 

@@ -56,6 +56,18 @@ pub fn run(model: &Model, prompt: &[u32], options: &GenerateOptions) -> Generati
     Session::new(model).generate(prompt, options, &mut |_| ControlFlow::Continue(())).expect("generation")
 }
 
+/// The five best ids of each step of `done` are those of `top`, in order, and their log-probabilities within 1e-3.
+pub fn check_steps(what: &str, top: &serde_json::Value, done: &Generation) {
+    let steps = top.as_array().expect("top");
+    for (step, (want, got)) in steps.iter().zip(done.logprobs.as_ref().expect("logprobs")).enumerate() {
+        for (want, got) in want.as_array().expect("five").iter().zip(&got.top) {
+            let (id, logprob) = (want[0].as_u64().expect("id") as u32, want[1].as_f64().expect("logprob"));
+            assert_eq!(got.0, id, "{what}: step {step}");
+            assert!((f64::from(got.1) - logprob).abs() < 1e-3, "{what}: step {step}: {got:?}, expected {want}");
+        }
+    }
+}
+
 /// A list of ids from JSON.
 pub fn ids(json: &serde_json::Value) -> Vec<u32> {
     json.as_array().expect("list").iter().map(|id| id.as_u64().expect("id") as u32).collect()

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::{DType, TensorData};
 use llm_model::arch::{self, Layout, Piece};
+use llm_model::quant::{QuantShape, StoredMatrix};
 
 use super::source::{Blob, TensorInfo, WeightSource};
 use crate::{Error, Result};
@@ -75,7 +76,9 @@ fn info(parts: &[Part], name: String) -> TensorInfo {
     let mut shape = parts[0].shape();
     shape[0] = rows;
     let dtype = if parts[0].piece.plus_one { DType::F32 } else { first.dtype };
-    let bytes = (shape.iter().product::<usize>() * dtype.size()) as u64;
+    // Its share of what is stored, in whatever form.
+    let (elements, stored) = (shape.iter().product::<usize>(), first.elements().max(1));
+    let bytes = (first.bytes as u128 * elements as u128 / stored as u128) as u64;
     TensorInfo { name, dtype, format: first.format, packing: first.packing, shape, bytes, file: first.file.clone() }
 }
 
@@ -97,6 +100,16 @@ impl Part {
         if self.stored.shape.len() < 2 || self.piece.flat { vec![rows] } else { vec![rows, width] }
     }
 
+    /// Refuses to be put together with numbers of another type.
+    fn require_type_of(&self, other: &Self) -> Result<()> {
+        let (stored, other) = (&self.stored, &other.stored);
+        if (stored.dtype, stored.format) == (other.dtype, other.format) {
+            return Ok(());
+        }
+        let got = format!("{} beside {} in `{}`", stored.type_name(), other.type_name(), other.name);
+        Err(Error::invalid(&stored.file, format!("tensor `{}`", stored.name), got, "one type"))
+    }
+
     /// Refuses rows that the stored tensor does not have.
     fn check(&self) -> Result<()> {
         let rows = self.table()[0];
@@ -112,6 +125,26 @@ impl Part {
                 .with_hint("config.json and the weights do not belong together"))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Appends its rows of `matrix`, which is stored in the same format, to `out`.
+    fn append_quantized(&self, matrix: &StoredMatrix, out: &mut StoredMatrix) {
+        let (bytes, scales, blocks) = (matrix.shape.row_bytes(), matrix.shape.scales(), matrix.shape.blocks());
+        let all = 0..matrix.shape.rows;
+        let mut row = |row: usize| {
+            out.values.extend_from_slice(&matrix.values[row * bytes..][..bytes]);
+            out.scales.extend_from_slice(&matrix.scales[row * scales..][..scales]);
+            if matrix.shape.format.has_minima() {
+                out.minima.extend_from_slice(&matrix.minima[row * scales..][..scales]);
+            }
+            if matrix.shape.format.steps().is_some() {
+                out.steps.extend_from_slice(&matrix.steps[row * blocks..][..blocks]);
+            }
+        };
+        match &self.piece.rows {
+            Some(chosen) => chosen.iter().for_each(|index| row(*index)),
+            None => all.for_each(row),
         }
     }
 
@@ -145,14 +178,15 @@ impl WeightSource for Derived {
         {
             return self.source.read(&part.stored.name);
         }
+        if parts[0].stored.format.is_some() {
+            let matrix = self.read_quantized(name)?.matrix();
+            return Ok(TensorData::new(matrix.dequantize(), [matrix.rows, matrix.width]));
+        }
         let mut info = info(parts, name.to_owned());
         let stored = parts[0].stored.dtype;
         let mut bytes = Vec::with_capacity(info.elements() * stored.size());
         for part in parts {
-            if part.stored.dtype != stored {
-                let got = format!("{} beside {} in `{}`", part.stored.type_name(), parts[0].stored.type_name(), parts[0].stored.name);
-                return Err(Error::invalid(&info.file, format!("tensor `{}`", part.stored.name), got, "one type"));
-            }
+            part.require_type_of(&parts[0])?;
             part.append(&self.stored(&part.stored.name)?, &mut bytes);
         }
         let shape = std::mem::take(&mut info.shape);
@@ -161,6 +195,25 @@ impl WeightSource for Derived {
             return Ok(data);
         }
         Ok(TensorData::new(data.iter::<f32>().map(|w| 1.0 + w).collect::<Vec<_>>(), shape))
+    }
+
+    fn read_quantized(&self, name: &str) -> Result<StoredMatrix> {
+        let Some(parts) = self.parts.get(name) else { return self.source.read_quantized(name) };
+        let first = self.source.read_quantized(&parts[0].stored.name)?;
+        if let [part] = &parts[..]
+            && part.piece.is_whole()
+        {
+            return Ok(first);
+        }
+        let rows = parts.iter().map(|part| part.shape()[0]).sum();
+        let shape = QuantShape { rows, ..first.shape };
+        let mut out = StoredMatrix { shape, values: Vec::new(), scales: Vec::new(), minima: Vec::new(), steps: Vec::new() };
+        parts[0].append_quantized(&first, &mut out);
+        for part in &parts[1..] {
+            part.require_type_of(&parts[0])?;
+            part.append_quantized(&self.source.read_quantized(&part.stored.name)?, &mut out);
+        }
+        Ok(out)
     }
 
     fn blobs(&self) -> Vec<&Blob> {

@@ -67,9 +67,11 @@ impl GenerationConfig {
         let fields = Fields { path, value: value.unwrap_or(&Value::Null) };
         let config_path = path.with_file_name("config.json");
         let fallback = Fields { path: &config_path, value: model_config };
-        let ids = |name| match fields.ids(name)? {
-            Some(ids) => Ok(ids),
-            None => Ok(fallback.ids(name)?.unwrap_or_default()),
+        // That of the language model among others.
+        let text = Fields { path: &config_path, value: model_config.get("text_config").unwrap_or(&Value::Null) };
+        let ids = |name| match (fields.ids(name)?, fallback.ids(name)?) {
+            (Some(ids), _) | (None, Some(ids)) => Ok(ids),
+            (None, None) => Ok::<_, Error>(text.ids(name)?.unwrap_or_default()),
         };
         Ok(Self {
             eos_token_id: ids("eos_token_id")?,
@@ -183,6 +185,8 @@ mod tests {
 
     #[test]
     fn the_models_ids_fill_in() {
+        let inner = read(json!({}), json!({"text_config": {"eos_token_id": [5, 6]}})).unwrap();
+        assert_eq!(inner.eos_token_id, vec![5, 6]);
         let config = read(json!({"temperature": 0.6, "top_k": 20}), json!({"eos_token_id": 5, "temperature": 9.0})).unwrap();
         assert_eq!((config.eos_token_id, config.temperature, config.top_k), (vec![5], Some(0.6), Some(20)));
         assert_eq!(GenerationConfig::from_json(Path::new("x"), None, &json!({})).unwrap(), GenerationConfig::default());

@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
-use llm_model::arch::Interleaved;
+use llm_model::arch::{Interleaved, Layout};
 use serde_json::{Value, json};
 
+use super::derived::Derived;
 use super::json::read_bounded;
-use super::rows;
 use super::source::{Blob, TensorInfo, WeightSource};
 use crate::tokenizer::{Segmentation, TokenKind, Vocabulary};
 use crate::{Error, Result};
@@ -53,7 +53,6 @@ enum Version {
 #[derive(Debug)]
 struct Place {
     begin: u64,
-    interleaved: Option<Interleaved>,
     /// Numbers to a factor; none where they are floats.
     group: Option<u64>,
 }
@@ -161,13 +160,13 @@ impl Header {
 ///
 /// # Errors
 /// A file that is none of the format, or not as long as its header says, and damaged tokens.
-pub(super) fn open(path: &Path) -> Result<(Llama2c, Value, Option<Vocabulary>)> {
+pub(super) fn open(path: &Path) -> Result<(Box<dyn WeightSource>, Value, Option<Vocabulary>)> {
     let blob = Blob::open(path)?;
     let header = Header::read(&blob)?;
     let config = header.config();
     let begin = if header.version == Version::Legacy { 28 } else { HEADER };
     let mut source = Llama2c { blob, tensors: Vec::new(), places: HashMap::new(), end: begin };
-    source.lay_out(&header, &config)?;
+    source.lay_out(&header)?;
     if source.end != source.blob.len() {
         let expected = format!("{}, as its header says", source.end);
         return Err(Error::invalid(path, "size", format!("{} bytes", source.blob.len()), expected)
@@ -176,12 +175,15 @@ pub(super) fn open(path: &Path) -> Result<(Llama2c, Value, Option<Vocabulary>)> 
     let names = [format!("tok{}.bin", header.vocab), "tokenizer.bin".to_owned()];
     let tokens = names.iter().map(|name| path.with_file_name(name)).find(|path| path.symlink_metadata().is_ok());
     let vocabulary = tokens.map(|path| vocabulary(&path, header.vocab as usize)).transpose()?;
-    Ok((source, config, vocabulary))
+    // Rows of queries and keys lie for a rotation of neighbours.
+    let head_dim = (header.dim / header.heads) as usize;
+    let layout = Layout { interleaved: Some(Interleaved { head_dim, dim: head_dim }), ..Layout::default() };
+    Ok((Box::new(Derived::new(Box::new(source), &layout)?), config, vocabulary))
 }
 
 impl Llama2c {
     /// Adds all tensors in the order of the file.
-    fn lay_out(&mut self, header: &Header, config: &Value) -> Result<()> {
+    fn lay_out(&mut self, header: &Header) -> Result<()> {
         let Header { dim, hidden, layers, vocab, .. } = *header;
         let group = match header.version {
             Version::Groups(size) => Some(size),
@@ -226,7 +228,7 @@ impl Llama2c {
             list.push(("model.norm.weight".to_owned(), vec![dim], None));
         }
         for (name, shape, group) in list {
-            self.add(name, &shape, group, config)?;
+            self.add(name, &shape, group)?;
         }
         if legacy {
             // Cosines and sines, which are computed.
@@ -234,13 +236,13 @@ impl Llama2c {
         }
         if !header.shared {
             let (name, shape, group) = embedding("lm_head");
-            self.add(name, &shape, group, config)?;
+            self.add(name, &shape, group)?;
         }
         Ok(())
     }
 
     /// Adds the tensor that comes next.
-    fn add(&mut self, name: String, shape: &[u64], group: Option<u64>, config: &Value) -> Result<()> {
+    fn add(&mut self, name: String, shape: &[u64], group: Option<u64>) -> Result<()> {
         let count: u64 = shape.iter().product();
         let bytes = match group {
             None => 4 * count,
@@ -251,7 +253,7 @@ impl Llama2c {
             }
         };
         let shape: Vec<usize> = shape.iter().map(|size| *size as usize).collect();
-        let place = Place { begin: self.end, interleaved: rows::interleaved(&name, &shape, config), group };
+        let place = Place { begin: self.end, group };
         self.end += bytes;
         let packing = group.map(|_| "q8");
         let file = self.blob.path().clone();
@@ -274,7 +276,6 @@ impl WeightSource for Llama2c {
         if let Some(size) = place.group {
             bytes = widened(&bytes, info.elements(), size as usize);
         }
-        let bytes = rows::ordered(bytes, info.shape[0], place.interleaved);
         let numbers: Vec<f32> = bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect();
         Ok(TensorData::new(numbers, info.shape.clone()))
     }

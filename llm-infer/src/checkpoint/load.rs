@@ -63,6 +63,7 @@ pub(super) fn fill<M: Module>(
         widened: Vec::new(),
         unexpected: plan.unexpected,
         ignored: plan.ignored,
+        other_parts: Vec::new(),
         cache: CacheReport::default(),
         seconds: 0.0,
     };

@@ -24,13 +24,13 @@ mod quantized;
 mod quantized_file;
 mod report;
 pub(crate) mod resident;
-pub(crate) mod rows;
 mod safetensors;
 mod save;
 mod sharded;
 mod slow;
 mod sniff;
 mod source;
+mod stacked;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -96,18 +96,14 @@ impl Checkpoint {
 
     fn open_gguf(path: &Path, file: &Path) -> Result<Self> {
         let gguf::Parts { source, config, vocabulary, templates } = gguf::open(file)?;
-        Self::of_one_file(path, file, Box::new(source), config, TextSource::Tokens { vocabulary: vocabulary.map(Box::new), templates })
+        let text = TextSource::Tokens { vocabulary: vocabulary.map(Box::new), templates };
+        Self::of_one_file(path, file, source, config, text)
     }
 
     fn open_llama2c(path: &Path, file: &Path) -> Result<Self> {
         let (source, config, vocabulary) = llama2c::open(file)?;
-        Self::of_one_file(
-            path,
-            file,
-            Box::new(source),
-            config,
-            TextSource::Tokens { vocabulary: vocabulary.map(Box::new), templates: Templates::default() },
-        )
+        let text = TextSource::Tokens { vocabulary: vocabulary.map(Box::new), templates: Templates::default() };
+        Self::of_one_file(path, file, source, config, text)
     }
 
     /// A model whose `file` says all that config.json would.
@@ -324,14 +320,16 @@ impl Checkpoint {
                 .with_hint("leave `--quantize` out: the model runs as it was quantized"));
         }
         let model = config.init_with::<L>(&options.device);
-        load::fill(
+        let (model, mut report) = load::fill(
             model,
             Transformer::weights_mut,
             Origin { source: &*self.source, path: &self.path, config: Some(&self.config) },
             &arch::tensor_name,
             &|name| is_no_weight(name, &config),
             options,
-        )
+        )?;
+        report.set_other_parts_apart(&config);
+        Ok((model, report))
     }
 
     /// The dimensions of the tensor `name`; none where there is no such tensor.
@@ -428,7 +426,10 @@ fn as_parameters(source: Box<dyn WeightSource>, config_path: &Path, config: &Val
     let quantized = source.tensors().iter().any(|info| info.format.is_some());
     let layout = model_config(config_path, config).ok().filter(|_| !quantized).and_then(|config| arch::layout(&config));
     Ok(match layout {
-        Some(layout) => Box::new(derived::Derived::new(source, &layout)?),
+        Some(layout) => {
+            let source = if layout.stacked_experts { Box::new(stacked::Stacked::new(source)?) } else { source };
+            Box::new(derived::Derived::new(source, &layout)?)
+        }
         None => source,
     })
 }
@@ -458,16 +459,20 @@ fn require_plain_names(path: &Path, family: &ModelConfig, hint: &str) -> Result<
 }
 
 fn model_config(path: &Path, config: &Value) -> Result<ModelConfig> {
-    ModelConfig::from_json(config).map_err(|error| Error::Invalid {
-        path: path.to_owned(),
-        field: error.field,
-        got: error.got,
-        expected: error.expected,
-        hint: error.hint,
+    ModelConfig::from_json(config).map_err(|error| {
+        gguf::unknown_architecture(path, config).unwrap_or(Error::Invalid {
+            path: path.to_owned(),
+            field: error.field,
+            got: error.got,
+            expected: error.expected,
+            hint: error.hint,
+        })
     })
 }
 
 /// Tensors that older checkpoints store although they are computed, or tied to another.
 fn is_no_weight(name: &str, config: &ModelConfig) -> bool {
-    name.ends_with("rotary_emb.inv_freq") || (config.tie_word_embeddings && name == "lm_head.weight")
+    name.ends_with("rotary_emb.inv_freq")
+        || (config.tie_word_embeddings && name == "lm_head.weight")
+        || arch::layout(config).is_some_and(|layout| layout.other(name).is_some())
 }

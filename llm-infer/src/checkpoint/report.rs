@@ -4,6 +4,7 @@ use std::fmt;
 
 use burn::tensor::DType;
 use llm_model::quant::QuantFormat;
+use llm_model::{ModelConfig, arch};
 
 use super::packed::CacheReport;
 use super::source::TensorInfo;
@@ -34,6 +35,8 @@ pub struct LoadReport {
     pub unexpected: Vec<String>,
     /// Tensors left out on purpose: what is computed, or tied to another.
     pub ignored: Vec<String>,
+    /// Parts of other models in the files, which are left out, and how many tensors each has: what reads images.
+    pub other_parts: Vec<(&'static str, usize)>,
     /// What the packed cache did.
     pub cache: CacheReport,
     /// How long it took, in seconds.
@@ -75,6 +78,20 @@ impl LoadReport {
         match self.quantized.iter_mut().find(|(known, _)| *known == format) {
             Some((_, count)) => *count += 1,
             None => self.quantized.push((format, 1)),
+        }
+    }
+
+    /// Counts what was ignored as it belongs to other models in the files of `config`.
+    pub(super) fn set_other_parts_apart(&mut self, config: &ModelConfig) {
+        let Some(layout) = arch::layout(config) else { return };
+        let others: Vec<_> = self.ignored.iter().map(|name| layout.other(name)).collect();
+        let mut part_of = others.iter();
+        self.ignored.retain(|_| part_of.next().is_some_and(Option::is_none));
+        for part in others.into_iter().flatten() {
+            match self.other_parts.iter_mut().find(|(known, _)| *known == part) {
+                Some((_, count)) => *count += 1,
+                None => self.other_parts.push((part, 1)),
+            }
         }
     }
 

@@ -130,6 +130,17 @@ impl WeightSource for Safetensors {
         Ok(data)
     }
 
+    fn read_part(&self, name: &str, index: usize) -> Result<TensorData> {
+        let wrong = || Error::invalid(self.blob.path(), format!("tensor `{name}`"), format!("no part {index}"), "one");
+        let at = *self.by_name.get(name).ok_or_else(wrong)?;
+        let info = &self.tensors[at];
+        let count = info.shape.first().copied().filter(|count| index < *count).ok_or_else(wrong)?;
+        let begin = self.offsets[at] + info.bytes / count as u64 * index as u64;
+        let mut data = TensorData::full_dtype(info.shape[1..].to_vec(), 0, info.dtype);
+        TensorData::with_bytes_mut([&mut data], |mut storage| self.blob.read_exact_at(begin, &mut storage[0][..]))?;
+        Ok(data)
+    }
+
     fn blobs(&self) -> Vec<&Blob> {
         vec![&self.blob]
     }

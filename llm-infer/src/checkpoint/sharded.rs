@@ -66,6 +66,13 @@ impl Sharded {
         Ok(source)
     }
 
+    /// The shard that has the tensor `name`.
+    fn shard(&self, name: &str) -> Result<&dyn WeightSource> {
+        let shard = self.by_name.get(name);
+        let shard = *shard.ok_or_else(|| Error::invalid(&self.index, format!("tensor `{name}`"), "nothing", "a tensor"))?;
+        Ok(&*self.shards[shard])
+    }
+
     /// Joins the headers of the shards.
     fn merge(&mut self) -> Result<()> {
         for (shard, file) in self.shards.iter().enumerate() {
@@ -106,9 +113,11 @@ impl WeightSource for Sharded {
     }
 
     fn read(&self, name: &str) -> Result<TensorData> {
-        let shard = self.by_name.get(name);
-        let shard = *shard.ok_or_else(|| Error::invalid(&self.index, format!("tensor `{name}`"), "nothing", "a tensor"))?;
-        self.shards[shard].read(name)
+        self.shard(name)?.read(name)
+    }
+
+    fn read_part(&self, name: &str, index: usize) -> Result<TensorData> {
+        self.shard(name)?.read_part(name, index)
     }
 
     fn blobs(&self) -> Vec<&Blob> {

@@ -66,6 +66,19 @@ pub trait WeightSource: Send + Sync {
     /// An unknown name, a file that cannot be read, and one that changed since it was opened.
     fn read(&self, name: &str) -> Result<TensorData>;
 
+    /// Reads element `index` of the outermost dimension of the tensor `name`, which is not quantized: the matrix of one expert.
+    ///
+    /// # Errors
+    ///
+    /// As [`WeightSource::read`], and an index that the tensor does not have.
+    fn read_part(&self, name: &str, index: usize) -> Result<TensorData> {
+        let whole = self.read(name)?;
+        let bytes = whole.as_bytes().len() / whole.shape().first().copied().unwrap_or(1).max(1);
+        let part = whole.as_bytes().get(index * bytes..(index + 1) * bytes);
+        let part = part.ok_or_else(|| Error::invalid(Path::new(""), format!("tensor `{name}`"), format!("part {index}"), "one it has"))?;
+        Ok(TensorData::from_bytes_vec(part.to_vec(), whole.shape()[1..].to_vec(), whole.dtype()))
+    }
+
     /// Reads the quantized tensor `name` as it is stored.
     ///
     /// # Errors

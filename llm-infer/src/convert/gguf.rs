@@ -4,6 +4,7 @@ use std::path::Path;
 
 use burn::tensor::DType;
 use llm_model::RopeScaling;
+use llm_model::arch::Interleaved;
 
 use super::kinds::{Fate, fate};
 use super::{ConvertReport, Job, Subject};
@@ -11,7 +12,7 @@ use crate::checkpoint::gguf::names::Architecture;
 use crate::checkpoint::gguf::types::GgmlType;
 use crate::checkpoint::gguf::write::{Item, Keys, NewGguf, Planned};
 use crate::checkpoint::gguf::{keys, pack, tokens};
-use crate::checkpoint::{Checkpoint, TensorInfo, cast, rows};
+use crate::checkpoint::{Checkpoint, TensorInfo, cast};
 use crate::{Error, Result};
 
 /// A tensor, what it will be, and what becomes of its numbers.
@@ -52,9 +53,10 @@ pub(super) fn write(subject: &Subject, output: &Path, job: &Job) -> Result<Conve
     }
     let mut file = NewGguf::create(output, &all, planned)?;
     job.expect(file.bytes());
+    let interleaved = architecture.layout(&config).interleaved;
     let mut written = Vec::new();
     for Plan { info, planned, fate } in &plans {
-        file.put(&planned.name, &bytes(checkpoint, info, *fate, architecture.interleaved)?)?;
+        file.put(&planned.name, &bytes(checkpoint, info, *fate, interleaved)?)?;
         written.push((planned.kind.lowercase().to_owned(), info.elements()));
         job.step(&info.name, info.bytes)?;
     }
@@ -123,7 +125,7 @@ fn most_used(planned: &[Planned]) -> GgmlType {
 }
 
 /// The tensor as the file has it.
-fn bytes(checkpoint: &Checkpoint, info: &TensorInfo, fate: Fate, pairs: bool) -> Result<Vec<u8>> {
+fn bytes(checkpoint: &Checkpoint, info: &TensorInfo, fate: Fate, interleaved: Option<Interleaved>) -> Result<Vec<u8>> {
     let source = checkpoint.source();
     let bytes = if fate.keeps_bits {
         pack::blocks(&source.read_quantized(&info.name)?)
@@ -140,8 +142,19 @@ fn bytes(checkpoint: &Checkpoint, info: &TensorInfo, fate: Fate, pairs: bool) ->
             kind => cast(data, kind.dtype().unwrap_or(DType::F32), info)?.as_bytes().to_vec(),
         }
     };
-    let interleaved = rows::interleaved(&info.name, &info.shape, checkpoint.config()).filter(|_| pairs);
-    Ok(rows::scattered(bytes, info.shape[0], interleaved))
+    let rotated = [".self_attn.q_proj.", ".self_attn.k_proj."].iter().any(|part| info.name.contains(part));
+    Ok(match interleaved {
+        Some(interleaved) if rotated => scattered(&bytes, info.shape[0], interleaved),
+        _ => bytes,
+    })
+}
+
+/// `bytes` of rows in their usual order, in that of `interleaved`.
+fn scattered(bytes: &[u8], rows: usize, interleaved: Interleaved) -> Vec<u8> {
+    let width = bytes.len() / rows.max(1);
+    let mut scattered = vec![0; bytes.len()];
+    (0..rows).for_each(|row| scattered[interleaved.stored(row) * width..][..width].copy_from_slice(&bytes[row * width..][..width]));
+    scattered
 }
 
 /// The keys of tokenizer and template.

@@ -222,6 +222,8 @@ impl<'a> Fields<'a> {
             norm: NormType::Rms,
             mlp: MlpType::Gated,
             experts: None,
+            clipped_gate: None,
+            attention_sinks: false,
             attention_scale: None,
             attention_softcap: None,
             local_rope: None,

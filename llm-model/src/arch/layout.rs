@@ -17,6 +17,11 @@ pub struct Layout {
     pub interleaved: Option<Interleaved>,
     /// The part of a name behind which a number counts the tensors that make up one parameter.
     pub numbered: Option<&'static str>,
+    /// Whether the matrices of all experts are stored in one tensor, inputs first or in MXFP4, as gpt-oss has them; whoever reads a
+    /// checkpoint takes them apart before the other rules apply.
+    pub stacked_experts: bool,
+    /// Parts of other models that the file holds, too, by the name that comes first or behind `model.`.
+    pub others: &'static [&'static str],
     /// Ends of stored names that are no weights.
     pub computed: &'static [&'static str],
 }
@@ -131,6 +136,12 @@ impl Layout {
         self.computed.iter().any(|end| stored.ends_with(end))
     }
 
+    /// The part of another model that the tensor `stored` belongs to.
+    pub fn other(&self, stored: &str) -> Option<&'static str> {
+        let first = stored.strip_prefix("model.").unwrap_or(stored).split('.').next();
+        self.others.iter().find(|other| Some(**other) == first).copied()
+    }
+
     /// Takes `.norms.3.` out of a name and returns 3.
     fn take_number(&self, name: &mut String) -> usize {
         let Some((before, after)) = self.numbered.and_then(|marker| name.split_once(marker)) else { return 0 };
@@ -148,7 +159,8 @@ impl Layout {
         let flat = shape.len() > 1 && is_norm;
         let turned = [".q_proj.", ".k_proj.", ".q_norm.", ".k_norm."].iter().any(|part| name.contains(part));
         let all = if flat { shape.iter().product() } else { shape.get(usize::from(transposed)).copied().unwrap_or(0) };
-        let mut rows = rows.map(|rows| rows.indices().collect::<Vec<_>>());
+        // One more than there can be shows whoever checks them that there are too few, however many a configuration asks for.
+        let mut rows = rows.map(|rows| rows.indices().take(all + 1).collect::<Vec<_>>());
         if let Some(interleaved) = self.interleaved.filter(|_| turned) {
             let stored = rows.unwrap_or_else(|| (0..all).collect());
             rows = Some((0..stored.len()).filter_map(|row| stored.get(interleaved.stored(row)).copied()).collect());
@@ -176,6 +188,24 @@ mod tests {
         assert_eq!((q.path.as_str(), q.transposed, &q.rows), ("layers.0.self_attn.q_proj.weight", true, &Some(vec![0, 1])));
         assert_eq!((k.path.as_str(), k.transposed, &k.rows), ("layers.0.self_attn.k_proj.weight", false, &Some(vec![2, 4])));
         assert!(layout.pieces("lm_head.weight", &[3, 6])[0].is_whole());
+    }
+
+    #[test]
+    fn a_language_model_is_found_among_other_parts() {
+        let layout = Layout {
+            renames: &[(".language_model.model.", "."), (".language_model.", ".")],
+            others: &["vision_tower"],
+            ..Layout::default()
+        };
+        for stored in ["language_model.model.layers.3.mlp.up_proj.weight", "model.language_model.layers.3.mlp.up_proj.weight"] {
+            assert_eq!(layout.pieces(stored, &[4, 4])[0].path, "layers.3.mlp.up_proj.weight");
+        }
+        for stored in ["language_model.lm_head.weight", "lm_head.weight"] {
+            assert_eq!(layout.pieces(stored, &[4, 4])[0].path, "lm_head.weight");
+        }
+        let others =
+            ["vision_tower.x.weight", "model.vision_tower.x.weight", "model.layers.0.vision_tower.weight"].map(|name| layout.other(name));
+        assert_eq!(others, [Some("vision_tower"), Some("vision_tower"), None]);
     }
 
     #[test]

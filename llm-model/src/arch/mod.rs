@@ -11,6 +11,7 @@ mod gemma3_text;
 mod glm4;
 mod gpt2;
 mod gpt_neox;
+mod gpt_oss;
 mod granite;
 mod layout;
 mod llama;
@@ -29,6 +30,7 @@ mod stablelm;
 mod starcoder2;
 #[cfg(test)]
 mod tests;
+mod wrapped;
 
 use serde_json::Value;
 
@@ -66,6 +68,7 @@ const FAMILIES: &[Family] = &[
     laid_out("glm4", glm4::config, glm4::layout),
     laid_out("gpt2", gpt2::config, gpt2::layout),
     laid_out("gpt_neox", gpt_neox::config, gpt_neox::layout),
+    laid_out("gpt_oss", gpt_oss::config, gpt_oss::layout),
     plain("granite", granite::config),
     plain("llama", llama::config),
     plain("mistral", mistral::config),
@@ -84,12 +87,20 @@ const FAMILIES: &[Family] = &[
 
 /// The `model_type`s that can be loaded.
 pub fn families() -> impl Iterator<Item = &'static str> {
-    FAMILIES.iter().map(|family| family.name)
+    FAMILIES.iter().map(|family| family.name).chain(wrapped::WRAPPERS.iter().map(|wrapper| wrapper.name))
 }
 
 /// Reads a `config.json`; see [`ModelConfig::from_json`].
 pub(crate) fn config(json: &Value) -> Result<ModelConfig, ConfigError> {
     let fields = Fields::new(json)?;
+    match wrapped::of(fields.string("model_type")?) {
+        Some(wrapper) => wrapper.config(&fields, family_config),
+        None => family_config(&fields),
+    }
+}
+
+/// Reads the configuration of a language model.
+fn family_config(fields: &Fields) -> Result<ModelConfig, ConfigError> {
     let model_type = fields.string("model_type")?;
     let Some(family) = FAMILIES.iter().find(|family| family.name == model_type) else {
         let known = families().collect::<Vec<_>>().join(", ");
@@ -97,7 +108,7 @@ pub(crate) fn config(json: &Value) -> Result<ModelConfig, ConfigError> {
     };
     if let Some(quantized) = fields.object("quantization_config")? {
         let method = quantized.string_or("quant_method", "unknown")?;
-        if method != quant::METHOD {
+        if method != quant::METHOD && !(method == "mxfp4" && model_type == "gpt_oss") {
             return Err(ConfigError::new(
                 "quantization_config",
                 format!("weights quantized by {}", quoted(method)),
@@ -105,11 +116,14 @@ pub(crate) fn config(json: &Value) -> Result<ModelConfig, ConfigError> {
             ));
         }
     }
-    (family.config)(&fields)
+    (family.config)(fields)
 }
 
 /// How the family of `config` stores its tensors; `None` where each parameter is stored as it is, under its name.
 pub fn layout(config: &ModelConfig) -> Option<Layout> {
+    if let Some(wrapper) = wrapped::of(&config.model_type) {
+        return Some(wrapper.layout(config, layout));
+    }
     let family = FAMILIES.iter().find(|family| family.name == config.model_type)?;
     family.layout.map(|layout| layout(config))
 }

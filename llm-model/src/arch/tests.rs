@@ -147,8 +147,65 @@ fn both_spellings_of_gemma_3s_rotations_mean_the_same() {
 #[test]
 fn every_family_is_read_with_the_keys_that_all_have() {
     for name in super::families() {
-        let keys = json!({"n_embd": 64, "n_layer": 2, "n_head": 4, "moe_intermediate_size": 32, "num_key_value_heads": 2});
-        let config = ModelConfig::from_json(&family(name, &keys)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let config = read(name, &json!({}));
         assert_eq!((config.model_type.as_str(), config.hidden_size, config.num_hidden_layers), (name, 64, 2));
     }
+}
+
+/// The configuration of `name` with `keys`, whatever the family calls the others, and wherever it has them.
+fn read(name: &str, keys: &Value) -> ModelConfig {
+    let mut json = family(name, &json!({"n_embd": 64, "n_layer": 2, "n_head": 4, "moe_intermediate_size": 32, "num_key_value_heads": 2}));
+    for (key, value) in keys.as_object().expect("keys") {
+        json[key] = value.clone();
+    }
+    if super::wrapped::of(name).is_some() {
+        let mut text = json.clone();
+        drop(text.as_object_mut().expect("keys").remove("model_type"));
+        json = json!({"model_type": name, "text_config": text});
+    }
+    ModelConfig::from_json(&json).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+#[test]
+fn both_spellings_of_rope_mean_the_same_in_every_family() {
+    for name in super::families() {
+        let mut old = json!({"rope_scaling": {"type": "linear", "factor": 4.0}, "max_position_embeddings": 4096});
+        old[if name == "gpt_neox" { "rotary_emb_base" } else { "rope_theta" }] = json!(5e5);
+        let mut new = json!({"rope_type": "linear", "rope_theta": 5e5, "factor": 4.0});
+        if name.starts_with("gemma3") {
+            new = json!({"full_attention": new, "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}});
+        }
+        let (old, new) = (read(name, &old), read(name, &json!({"rope_parameters": new, "max_position_embeddings": 4096})));
+        assert_eq!(old, new, "{name}");
+        assert_eq!((old.rope.theta, old.rope.scaling), (5e5, RopeScaling::Linear { factor: 4.0 }), "{name}");
+    }
+}
+
+#[test]
+fn a_language_model_is_read_from_among_others() {
+    let text = json!({"hidden_size": 64, "num_hidden_layers": 2, "rope_scaling": {"rope_type": "linear", "factor": 8.0}});
+    let config = |extra: (&str, Value)| {
+        let mut json = json!({"model_type": "gemma3", "text_config": text, "vision_config": {"hidden_size": 8}});
+        json[extra.0] = extra.1;
+        ModelConfig::from_json(&json)
+    };
+    // What released files leave out, and what stands beside.
+    let read = config(("tie_word_embeddings", json!(false))).expect("gemma3");
+    assert_eq!((read.vocab_size, read.num_attention_heads, read.num_key_value_heads, read.head_dim), (262_208, 8, 4, 256));
+    assert_eq!((read.model_type.as_str(), read.tie_word_embeddings, read.intermediate_size), ("gemma3", false, 9216));
+    for (wrong, field) in [
+        (json!({"hidden_size": 0}), "text_config.hidden_size"),
+        (json!({"model_type": "mamba"}), "text_config.model_type"),
+        (Value::Null, "text_config"),
+    ] {
+        assert_eq!(config(("text_config", wrong)).expect_err("refused").field, field);
+    }
+}
+
+#[test]
+fn gpt_oss_is_stretched_where_nothing_is_written_and_may_be_in_mxfp4() {
+    let plain = read("gpt_oss", &json!({"quantization_config": {"quant_method": "mxfp4"}}));
+    assert!(matches!(plain.rope.scaling, RopeScaling::Yarn { truncate: false, factor: 32.0, .. }), "{:?}", plain.rope);
+    assert_eq!((plain.rope.theta, plain.sliding_windows.as_slice()), (150_000.0, &[Some(128), None][..]));
+    assert_eq!(refused(&with("quantization_config", json!({"quant_method": "mxfp4"}))), "quantization_config");
 }

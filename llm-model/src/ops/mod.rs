@@ -38,7 +38,8 @@ use crate::quant::QuantShape;
 pub use attention::AttentionOptions;
 pub use kv::{Kv, KvTensor};
 pub use tensors::{
-    activation, append, attention, gated, gated_linear, layer_norm, linear, linear_onto, linear_three, quant_rows, rms_norm, rope, softcap,
+    activation, append, attention, attention_with_sinks, gated, gated_linear, layer_norm, linear, linear_onto, linear_three, quant_rows,
+    rms_norm, rope, softcap,
 };
 
 /// A packed matrix: `values [strips, tiles, lines, 16]` and `factors [strips, tiles, factors, 16]`, see [`crate::quant::tiles`].
@@ -201,6 +202,19 @@ pub trait LlmBackend: Backend {
         attention::reference::<Self>(q, k, v, &starts, &options)
     }
 
+    /// The same where the softmax of each head has one more score, `sinks [h]`, whose weight goes to no value (gpt-oss). Its gradient is
+    /// that of the portable body.
+    fn attention_with_sinks(
+        q: FloatTensor<Self>,
+        #[extension_type] k: KvTensor<Self>,
+        #[extension_type] v: KvTensor<Self>,
+        sinks: FloatTensor<Self>,
+        starts: Vec<usize>,
+        options: AttentionOptions,
+    ) -> FloatTensor<Self> {
+        attention::reference_with_sinks::<Self>(q, k, v, sinks, &starts, &options)
+    }
+
     /// act(gate) · up, element by element.
     fn gated(gate: FloatTensor<Self>, up: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
         gated::reference::<Self>(gate, up, activation)
@@ -298,6 +312,16 @@ macro_rules! cpu_backend {
                 options: AttentionOptions,
             ) -> FloatTensor<Self> {
                 attention::cpu::<Self>(q, k, v, &starts, &options)
+            }
+            fn attention_with_sinks(
+                q: FloatTensor<Self>,
+                k: KvTensor<Self>,
+                v: KvTensor<Self>,
+                sinks: FloatTensor<Self>,
+                starts: Vec<usize>,
+                options: AttentionOptions,
+            ) -> FloatTensor<Self> {
+                attention::cpu_with_sinks::<Self>(q, k, v, sinks, &starts, &options)
             }
             fn gated(gate: FloatTensor<Self>, up: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
                 gated::cpu::<Self>(gate, up, activation)

@@ -114,6 +114,15 @@ pub fn attention(q: Tensor<4>, k: Kv, v: Kv, starts: &[usize], options: Attentio
     Tensor::from_dispatch(Dispatch::attention(q, k, v, starts.to_vec(), options))
 }
 
+/// See [`LlmBackend::attention_with_sinks`].
+///
+/// # Shapes
+/// - As of [`attention`]; `sinks`: `[heads]`.
+pub fn attention_with_sinks(q: Tensor<4>, k: Kv, v: Kv, sinks: Tensor<1>, starts: &[usize], options: AttentionOptions) -> Tensor<4> {
+    let (q, k, v) = (q.into_dispatch(), k.into_dispatch(), v.into_dispatch());
+    Tensor::from_dispatch(Dispatch::attention_with_sinks(q, k, v, sinks.into_dispatch(), starts.to_vec(), options))
+}
+
 /// See [`LlmBackend::gated`].
 ///
 /// # Shapes

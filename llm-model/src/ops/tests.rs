@@ -290,7 +290,11 @@ fn attention_agrees<B: CpuBackend>(all: &[Kept]) {
                     let [k, v] = [10, 11].map(|seed| full::<B>([starts.len(), kv_heads, 650, dim], seed, kept));
                     let fast = attention::cpu::<B>(q.clone(), k.clone(), v.clone(), &starts, &options);
                     let what = format!("{starts:?} {seq} {heads}/{kv_heads} x {dim} {kept:?} {options:?}");
-                    compare::<B>(fast, attention::reference::<B>(q.clone(), k, v, &starts, &options), 1e-5, &what);
+                    compare::<B>(fast, attention::reference::<B>(q.clone(), k.clone(), v.clone(), &starts, &options), 1e-5, &what);
+                    let sinks = B::float_mul_scalar(tensor::<B>(&[heads], 12), 3.0.into());
+                    let fast = attention::cpu_with_sinks::<B>(q.clone(), k.clone(), v.clone(), sinks.clone(), &starts, &options);
+                    let slow = attention::reference_with_sinks::<B>(q.clone(), k, v, sinks, &starts, &options);
+                    compare::<B>(fast, slow, 1e-5, &format!("sinks {what}"));
                 }
             }
         }
@@ -402,6 +406,25 @@ fn attention_equals_the_reference() {
     attention_agrees::<Flex>(&KEPT);
     #[cfg(feature = "ndarray")]
     attention_agrees::<burn_ndarray::NdArray>(&KEPT_BY_NDARRAY);
+}
+
+#[test]
+fn a_sink_takes_its_share_of_the_softmax() {
+    // One query of two heads over keys of score 0 and ln 3; the sinks' scores are ln 4 and so low that they have no weight.
+    let tensor = |values: Vec<f32>, shape: [usize; 4]| Flex::from_vec(values, Shape::new(shape));
+    let (third, quarter) = (3.0_f32.ln(), 4.0_f32.ln());
+    let q = tensor(vec![1.0, 1.0], [1, 1, 2, 1]);
+    let k = || KvTensor::Floats(tensor(vec![0.0, third], [1, 1, 2, 1]));
+    let v = || KvTensor::Floats(tensor(vec![8.0, 16.0], [1, 1, 2, 1]));
+    let sinks = Flex::from_vec(vec![quarter, -1e3], Shape::new([2]));
+    let options = AttentionOptions { scale: 1.0, softcap: None, window: None };
+    let want = Flex::from_vec(vec![(8.0 + 3.0 * 16.0) / 8.0, (8.0 + 3.0 * 16.0) / 4.0], Shape::new([1, 1, 2, 1]));
+    for out in [
+        attention::reference_with_sinks::<Flex>(q.clone(), k(), v(), sinks.clone(), &[1], &options),
+        attention::cpu_with_sinks::<Flex>(q, k(), v(), sinks, &[1], &options),
+    ] {
+        compare::<Flex>(out, want.clone(), 1e-6, "sinks");
+    }
 }
 
 #[test]

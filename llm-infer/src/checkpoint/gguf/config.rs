@@ -3,9 +3,11 @@
 use llm_model::quant::{METHOD, QuantFormat};
 use serde_json::{Map, Value, json};
 
+use super::super::source::TensorInfo;
+use super::families;
 use super::header::Entry;
 use super::metadata::Metadata;
-use super::names::Architecture;
+use super::names::{self, Architecture};
 use crate::Result;
 
 /// Factors of the rotary frequencies that the file holds as tensors.
@@ -23,58 +25,108 @@ pub struct RopeFactors {
 const IDS: [(&str, &str, Option<u64>); 2] =
     [("bos_token_id", "tokenizer.ggml.bos_token_id", Some(1)), ("pad_token_id", "tokenizer.ggml.padding_token_id", None)];
 
+/// The file as the keys of config.json are made of it.
+pub struct Described<'a> {
+    /// The row of names.
+    pub architecture: &'a Architecture,
+    /// The keys.
+    pub metadata: &'a Metadata,
+    /// The tensors.
+    pub entries: &'a [&'a Entry],
+}
+
+impl Described<'_> {
+    /// The key that the architecture calls `name`.
+    pub fn key(&self, name: &str) -> String {
+        format!("{}.{name}", self.architecture.name)
+    }
+
+    /// A whole number.
+    pub fn whole(&self, name: &str) -> Result<Option<u64>> {
+        self.metadata.whole(&self.key(name))
+    }
+
+    /// A finite number.
+    pub fn number(&self, name: &str) -> Result<Option<f64>> {
+        self.metadata.number(&self.key(name))
+    }
+
+    /// A whole number that the file must have, or a list of it for each layer, all alike.
+    pub fn required(&self, name: &str) -> Result<u64> {
+        let key = self.key(name);
+        self.metadata.uniform(&key)?.ok_or_else(|| self.metadata.wrong(&key, "nothing", "a whole number"))
+    }
+
+    /// The dimensions of a tensor by its name in the file.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.entries.iter().find(|entry| entry.name == name).map(|entry| entry.shape.as_slice())
+    }
+
+    /// Whether there is a tensor of that name in the file.
+    pub fn has(&self, name: &str) -> bool {
+        self.shape(name).is_some()
+    }
+
+    /// The width of a head of keys.
+    pub fn head_dim(&self) -> Result<u64> {
+        match self.whole("attention.key_length")? {
+            Some(dim) => Ok(dim),
+            None => Ok(self.required("embedding_length")? / self.required("attention.head_count")?.max(1)),
+        }
+    }
+}
+
 /// What config.json would say.
 ///
 /// # Errors
-/// Keys that are missing or of the wrong type.
-pub fn config(
-    architecture: &Architecture,
-    metadata: &Metadata,
-    entries: &[&Entry],
-    factors: &RopeFactors,
-    formats: &[QuantFormat],
-) -> Result<Value> {
-    let key = |name: &str| format!("{}.{name}", architecture.name);
-    let entry = |name: &str| entries.iter().find(|entry| entry.name == name);
-    let has = |name: &str| entry(name).is_some();
-    let heads = required(metadata, &key("attention.head_count"))?;
-    let hidden = metadata.required(&key("embedding_length"))?;
-    let context = metadata.required(&key("context_length"))?;
-    let head_dim = metadata.whole(&key("attention.key_length"))?;
-    let values = metadata.whole(&key("attention.value_length"))?;
-    let whole_head = head_dim.unwrap_or(hidden / heads.max(1));
-    if let Some(values) = values.filter(|values| *values != whole_head) {
-        return Err(metadata.wrong(&key("attention.value_length"), values, format!("{whole_head}, as keys have")));
+/// Keys that are missing, of the wrong type, or ask for what is not computed here.
+pub fn config(file: &Described, factors: &RopeFactors) -> Result<Value> {
+    let Described { architecture, metadata, .. } = file;
+    families::refuse_unknown(file)?;
+    let heads = file.required("attention.head_count")?;
+    let context = file.required("context_length")?;
+    let head_dim = file.head_dim()?;
+    let values = file.whole("attention.value_length")?;
+    if let Some(values) = values.filter(|values| *values != head_dim) {
+        return Err(metadata.wrong(&file.key("attention.value_length"), values, format!("{head_dim}, as keys have")));
     }
     let mut config = Map::new();
-    let mut set = |name: &str, value: Value| drop(config.insert(name.to_owned(), value));
+    let mut set = |name: &str, value: Value| {
+        let theirs = architecture.keys.iter().find(|(llama, _)| *llama == name).map_or(name, |(_, theirs)| theirs);
+        drop(config.insert(theirs.to_owned(), value));
+    };
     set("model_type", json!(architecture.model_type));
-    set("hidden_size", json!(hidden));
-    set("intermediate_size", json!(required(metadata, &key("feed_forward_length"))?));
-    set("num_hidden_layers", json!(metadata.required(&key("block_count"))?));
+    set("hidden_size", json!(file.required("embedding_length")?));
+    set("intermediate_size", json!(file.required("feed_forward_length")?));
+    set("num_hidden_layers", json!(file.required("block_count")?));
     set("num_attention_heads", json!(heads));
-    set("num_key_value_heads", json!(metadata.uniform(&key("attention.head_count_kv"))?.unwrap_or(heads)));
+    set("num_key_value_heads", json!(metadata.uniform(&file.key("attention.head_count_kv"))?.unwrap_or(heads)));
     set("max_position_embeddings", json!(context));
-    set("hidden_act", json!("silu"));
-    if let Some(dim) = head_dim {
-        set("head_dim", json!(dim));
+    // Not written where it is the quotient, as a family has no such key or another default.
+    if file.whole("attention.key_length")?.is_some() || families::NAME_HEAD_DIM.contains(&architecture.name) {
+        set("head_dim", json!(head_dim));
     }
-    let epsilon = key("attention.layer_norm_rms_epsilon");
-    set("rms_norm_eps", json!(metadata.number(&epsilon)?.ok_or_else(|| metadata.wrong(&epsilon, "nothing", "a number"))?));
-    set("rope_theta", json!(metadata.number(&key("rope.freq_base"))?.unwrap_or(10_000.0)));
-    if let Some(rotated) = metadata.whole(&key("rope.dimension_count"))?.filter(|rotated| *rotated != whole_head) {
-        set("partial_rotary_factor", json!(rotated as f64 / whole_head.max(1) as f64));
+    let (epsilon, name) = architecture.epsilon;
+    let key = file.key(epsilon);
+    set(name, json!(metadata.number(&key)?.ok_or_else(|| metadata.wrong(&key, "nothing", "a number"))?));
+    set("rope_theta", json!(file.number("rope.freq_base")?.unwrap_or(10_000.0)));
+    let rotated = file.whole("rope.dimension_count")?.unwrap_or(head_dim);
+    if rotated != head_dim || families::ROTATE_A_PART.contains(&architecture.name) {
+        set("partial_rotary_factor", json!(share(rotated, head_dim)));
     }
     // The embedding has a row for every token, whatever the list of tokens says.
-    let rows = entry("token_embd.weight").and_then(|entry| entry.shape.first());
+    let rows = file.shape("token_embd.weight").and_then(|shape| shape.first());
     let listed = metadata.texts("tokenizer.ggml.tokens")?.map(<[String]>::len);
     set("vocab_size", json!(rows.copied().or(listed).unwrap_or(0)));
-    set("tie_word_embeddings", json!(!has("output.weight")));
-    set("attention_bias", json!(has("blk.0.attn_q.bias")));
-    set("mlp_bias", json!(has("blk.0.ffn_up.bias")));
-    set("sliding_window", json!(metadata.whole(&key("attention.sliding_window"))?.filter(|window| *window > 0)));
-    if let Some(scaling) = rope_scaling(metadata, &key, factors, context)? {
+    set("tie_word_embeddings", json!(!file.has("output.weight")));
+    set("attention_bias", json!(file.has("blk.0.attn_q.bias") || file.has("blk.0.attn_qkv.bias")));
+    set("mlp_bias", json!(file.has("blk.0.ffn_up.bias")));
+    set("sliding_window", json!(file.whole("attention.sliding_window")?.filter(|window| *window > 0)));
+    if let Some(scaling) = rope_scaling(file, factors, context)? {
         set("rope_scaling", scaling);
+    }
+    for (name, value) in families::keys(file)? {
+        set(name, value);
     }
     // SentencePiece's own ids where the file does not say.
     let is_spm = metadata.text("tokenizer.ggml.model")? == Some("llama");
@@ -85,35 +137,37 @@ pub fn config(
     }
     let ends = ends(metadata)?;
     set("eos_token_id", if ends.is_empty() && is_spm { json!([2]) } else { json!(ends) });
-    if let Some(quantization) = quantization(formats) {
-        set("quantization_config", quantization);
-    }
     Ok(config.into())
 }
 
+/// The share of a head that makes `rotated` of its numbers when it is cut to a whole number.
+fn share(rotated: u64, head_dim: u64) -> f64 {
+    let (rotated, head_dim) = (rotated as f64, head_dim.max(1) as f64);
+    let share = rotated / head_dim;
+    if share * head_dim < rotated { share.next_up() } else { share }
+}
+
 /// What config.json would say of an architecture that is not known: its name, which is refused where a model is needed.
-pub fn of_unknown(name: &str, formats: &[QuantFormat]) -> Value {
-    let mut config = json!({"model_type": name});
-    if let Some(quantization) = quantization(formats) {
-        config["quantization_config"] = quantization;
+pub fn of_unknown(name: &str) -> Value {
+    json!({"model_type": name, names::NAME: name})
+}
+
+/// Marks the configuration of a model some of whose tensors are in our formats.
+pub fn mark_quantized(config: &mut Value, tensors: &[TensorInfo]) {
+    let mut names: Vec<_> = tensors.iter().filter_map(|info| info.format).map(QuantFormat::name).collect();
+    names.sort_unstable();
+    names.dedup();
+    if !names.is_empty() {
+        config["quantization_config"] = json!({"quant_method": METHOD, "method": "gguf", "formats": names});
     }
-    config
-}
-
-/// The mark of weights in our formats.
-fn quantization(formats: &[QuantFormat]) -> Option<Value> {
-    let names: Vec<_> = formats.iter().map(|format| format.name()).collect();
-    (!names.is_empty()).then(|| json!({"quant_method": METHOD, "method": "gguf", "formats": names}))
-}
-
-fn required(metadata: &Metadata, key: &str) -> Result<u64> {
-    metadata.uniform(key)?.ok_or_else(|| metadata.wrong(key, "nothing", "a whole number"))
 }
 
 /// The rotary embedding's stretching, in the words of config.json.
-fn rope_scaling(metadata: &Metadata, key: &dyn Fn(&str) -> String, factors: &RopeFactors, context: u64) -> Result<Option<Value>> {
-    let original = metadata.whole(&key("rope.scaling.original_context_length"))?;
-    let attention = metadata.number(&key("rope.scaling.attn_factor"))?;
+fn rope_scaling(file: &Described, factors: &RopeFactors, context: u64) -> Result<Option<Value>> {
+    let metadata = file.metadata;
+    let key = |name: &str| file.key(name);
+    let original = file.whole("rope.scaling.original_context_length")?;
+    let attention = file.number("rope.scaling.attn_factor")?;
     let longrope = |short: &[f32], long: &[f32], attention: Option<f64>| {
         let mut scaling = json!({"rope_type": "longrope", "short_factor": short, "long_factor": long});
         scaling["original_max_position_embeddings"] = json!(original.unwrap_or(context));
@@ -141,6 +195,10 @@ fn rope_scaling(metadata: &Metadata, key: &dyn Fn(&str) -> String, factors: &Rop
         "yarn" => {
             let factor = factor.ok_or_else(|| metadata.wrong(&factor_key, "nothing", "a number"))?;
             let mut scaling = json!({"rope_type": "yarn", "factor": factor});
+            if file.architecture.name == "gpt-oss" {
+                // GGUF has no key for it; this family was trained so.
+                scaling["truncate"] = json!(false);
+            }
             scaling["original_max_position_embeddings"] = json!(original.unwrap_or(context));
             for (name, key) in [("beta_fast", key("rope.scaling.yarn_beta_fast")), ("beta_slow", key("rope.scaling.yarn_beta_slow"))] {
                 if let Some(beta) = metadata.number(&key)? {

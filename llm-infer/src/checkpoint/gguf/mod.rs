@@ -6,6 +6,7 @@
 mod blocks;
 mod config;
 mod dequantize;
+mod families;
 mod header;
 pub(crate) mod keys;
 mod metadata;
@@ -24,16 +25,17 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
-use llm_model::arch::Interleaved;
-use llm_model::quant::{Flaw, QuantFormat, QuantShape, StoredMatrix};
+use llm_model::ModelConfig;
+use llm_model::quant::{Flaw, QuantShape, StoredMatrix};
 use serde_json::Value;
 
-use self::config::RopeFactors;
+use self::config::{Described, RopeFactors};
 use self::header::{Entry, Header};
 use self::names::Architecture;
+pub(super) use self::names::unknown as unknown_architecture;
 pub(super) use self::split::is_later_piece;
 use self::types::GgmlType;
-use super::rows;
+use super::derived::Derived;
 use super::source::{Blob, TensorInfo, WeightSource};
 use super::text::Templates;
 use crate::tokenizer::Vocabulary;
@@ -43,10 +45,13 @@ use crate::{Error, Result};
 const ROPE_FACTORS: [&str; 3] = ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"];
 /// The most factors: half of the widest head.
 const MAX_FACTORS: usize = 1 << 12;
+/// The most experts of a layer.
+const MAX_EXPERTS: usize = 1 << 12;
 
 /// What a GGUF file holds beside its weights.
 pub(super) struct Parts {
-    pub source: Gguf,
+    /// The tensors, one for each parameter where the architecture is known.
+    pub source: Box<dyn WeightSource>,
     /// What config.json would say.
     pub config: Value,
     /// `None` where the file has no tokens.
@@ -67,8 +72,8 @@ pub(super) struct Gguf {
 #[derive(Debug)]
 struct Place {
     blob: usize,
+    /// The entry, or the part of it that holds one expert.
     entry: Entry,
-    interleaved: Option<Interleaved>,
 }
 
 /// Opens the file `path`, and those that belong to it; only headers are read.
@@ -82,18 +87,22 @@ pub(super) fn open(path: &Path) -> Result<Parts> {
     let architecture = Architecture::of(metadata)?;
     let factors = rope_factors(&files)?;
     let all: Vec<&Entry> = files.iter().flat_map(|(_, header)| &header.tensors).collect();
-    let mut formats: Vec<QuantFormat> = Vec::new();
-    for entry in &all {
-        formats.extend(blocks::format(entry).filter(|format| !formats.contains(format)));
-    }
-    let config = match &architecture {
-        Ok(architecture) => config::config(architecture, metadata, &all, &factors, &formats)?,
-        Err(name) => config::of_unknown(name, &formats),
+    let mut config = match &architecture {
+        Ok(architecture) => config::config(&Described { architecture, metadata, entries: &all }, &factors)?,
+        Err(name) => config::of_unknown(name),
     };
     let source = |key: &str| metadata.text(key).map(|source| source.map(str::to_owned));
     let templates = Templates { default: source("tokenizer.chat_template")?, tool_use: source("tokenizer.chat_template.tool_use")? };
     let vocabulary = vocabulary::vocabulary(&mut files[0].1.metadata)?;
-    Ok(Parts { source: Gguf::new(files, architecture.ok(), &config)?, config, vocabulary, templates })
+    let architecture = architecture.ok();
+    let source = Box::new(Gguf::new(files, architecture)?);
+    config::mark_quantized(&mut config, &source.tensors);
+    // A configuration that is not understood is refused by whoever asks for the model.
+    let source: Box<dyn WeightSource> = match (architecture, ModelConfig::from_json(&config)) {
+        (Some(architecture), Ok(model)) => Box::new(Derived::new(source, &architecture.layout(&model))?),
+        _ => source,
+    };
+    Ok(Parts { source, config, vocabulary, templates })
 }
 
 /// The factors of rotary frequencies among the tensors.
@@ -116,25 +125,13 @@ fn rope_factors(files: &[(Blob, Header)]) -> Result<RopeFactors> {
 }
 
 impl Gguf {
-    fn new(files: Vec<(Blob, Header)>, architecture: Option<&Architecture>, config: &Value) -> Result<Self> {
+    fn new(files: Vec<(Blob, Header)>, architecture: Option<&Architecture>) -> Result<Self> {
         let mut source = Self { blobs: Vec::new(), tensors: Vec::new(), places: HashMap::new() };
         for (blob, header) in files {
             for entry in header.tensors.into_iter().filter(|entry| !ROPE_FACTORS.contains(&entry.name.as_str())) {
                 let name = architecture.and_then(|known| known.tensor_name(&entry.name)).unwrap_or_else(|| entry.name.clone());
-                let pairs = architecture.is_some_and(|known| known.interleaved);
-                let interleaved = rows::interleaved(&name, &entry.shape, config).filter(|_| pairs);
-                let format = blocks::format(&entry);
-                source.tensors.push(TensorInfo {
-                    name: name.clone(),
-                    dtype: if format.is_some() { DType::U8 } else { entry.kind.dtype().unwrap_or(DType::F32) },
-                    format,
-                    packing: blocks::packing(&entry),
-                    shape: entry.shape.clone(),
-                    bytes: entry.bytes,
-                    file: blob.path().clone(),
-                });
-                if source.places.insert(name.clone(), Place { blob: source.blobs.len(), entry, interleaved }).is_some() {
-                    return Err(Error::invalid(blob.path(), format!("tensor `{name}`"), "two tensors that mean it", "one"));
+                for (name, entry) in each(name, entry) {
+                    source.add(name, entry, &blob)?;
                 }
             }
             source.blobs.push(blob);
@@ -142,16 +139,48 @@ impl Gguf {
         Ok(source)
     }
 
+    /// Adds a tensor of `blob`, the next one of `self.blobs`.
+    fn add(&mut self, name: String, entry: Entry, blob: &Blob) -> Result<()> {
+        let format = blocks::format(&entry);
+        self.tensors.push(TensorInfo {
+            name: name.clone(),
+            dtype: if format.is_some() { DType::U8 } else { entry.kind.dtype().unwrap_or(DType::F32) },
+            format,
+            packing: blocks::packing(&entry),
+            shape: entry.shape.clone(),
+            bytes: entry.bytes,
+            file: blob.path().clone(),
+        });
+        if self.places.insert(name.clone(), Place { blob: self.blobs.len(), entry }).is_some() {
+            return Err(Error::invalid(blob.path(), format!("tensor `{name}`"), "two tensors that mean it", "one"));
+        }
+        Ok(())
+    }
+
     fn place(&self, name: &str) -> Result<&Place> {
         self.places.get(name).ok_or_else(|| Error::invalid(self.blobs[0].path(), format!("tensor `{name}`"), "nothing", "a tensor"))
     }
 
-    /// The bytes of a tensor, its rows in the order that they have elsewhere.
-    fn bytes(&self, Place { blob, entry, interleaved }: &Place) -> Result<Vec<u8>> {
+    fn bytes(&self, Place { blob, entry }: &Place) -> Result<Vec<u8>> {
         let mut bytes = vec![0; entry.bytes as usize];
         self.blobs[*blob].read_exact_at(entry.begin, &mut bytes)?;
-        Ok(rows::ordered(bytes, entry.shape[0], *interleaved))
+        Ok(bytes)
     }
+}
+
+/// The tensors of an entry that is called `name` elsewhere: one, or those of all experts where `name` has a `*` for their number.
+fn each(name: String, mut entry: Entry) -> Vec<(String, Entry)> {
+    // The gate of a shared expert is a vector in the file and a matrix of one row elsewhere.
+    if name.ends_with("shared_expert_gate.weight") && entry.shape.len() == 1 {
+        entry.shape.insert(0, 1);
+    }
+    let experts = entry.shape[0];
+    if !name.contains('*') || entry.shape.len() < 2 || experts > MAX_EXPERTS {
+        return vec![(name, entry)];
+    }
+    let bytes = entry.bytes / experts as u64;
+    let part = |index: usize| Entry { shape: entry.shape[1..].to_vec(), begin: entry.begin + index as u64 * bytes, bytes, ..entry.clone() };
+    (0..experts).map(|index| (name.replace('*', &index.to_string()), part(index))).collect()
 }
 
 impl WeightSource for Gguf {
@@ -161,21 +190,15 @@ impl WeightSource for Gguf {
 
     fn read(&self, name: &str) -> Result<TensorData> {
         let place = self.place(name)?;
-        let Place { blob, entry, interleaved } = place;
-        if let (Some(dtype), None) = (entry.kind.dtype(), interleaved) {
+        let Place { blob, entry } = place;
+        if let Some(dtype) = entry.kind.dtype() {
             // Typed from the start, so that no backend copies it for its alignment.
             let mut data = TensorData::full_dtype(entry.shape.clone(), 0, dtype);
             let read = |bytes: &mut [u8]| self.blobs[*blob].read_exact_at(entry.begin, bytes);
             TensorData::with_bytes_mut([&mut data], |mut storage| read(&mut storage[0][..]))?;
             return Ok(data);
         }
-        let bytes = self.bytes(place)?;
-        if let Some(dtype) = entry.kind.dtype() {
-            let mut data = TensorData::full_dtype(entry.shape.clone(), 0, dtype);
-            TensorData::with_bytes_mut([&mut data], |mut storage| storage[0].copy_from_slice(&bytes));
-            return Ok(data);
-        }
-        Ok(TensorData::new(blocks::widened(entry.kind, &bytes), entry.shape.clone()))
+        Ok(TensorData::new(blocks::widened(entry.kind, &self.bytes(place)?), entry.shape.clone()))
     }
 
     fn read_quantized(&self, name: &str) -> Result<StoredMatrix> {

@@ -56,12 +56,35 @@ pub fn cpu<B: CpuBackend>(
     starts: &[usize],
     options: &AttentionOptions,
 ) -> FloatTensor<B> {
+    attend::<B>(q, k, v, None, starts, options)
+}
+
+/// The same with one more score for each head, as [`super::reference_with_sinks`] has it.
+pub fn cpu_with_sinks<B: CpuBackend>(
+    q: FloatTensor<B>,
+    k: KvTensor<B>,
+    v: KvTensor<B>,
+    sinks: FloatTensor<B>,
+    starts: &[usize],
+    options: &AttentionOptions,
+) -> FloatTensor<B> {
+    B::with_f32(&sinks, |sinks| attend::<B>(q, k, v, Some(sinks), starts, options))
+}
+
+fn attend<B: CpuBackend>(
+    q: FloatTensor<B>,
+    k: KvTensor<B>,
+    v: KvTensor<B>,
+    sinks: Option<&[f32]>,
+    starts: &[usize],
+    options: &AttentionOptions,
+) -> FloatTensor<B> {
     trace::<B>("attention", "chunks");
     let shape = q.shape();
     let sizes = Sizes::new(&shape, &k.shape());
     let mut out = vec![0.0; shape.num_elements()];
     B::with_f32(&q, |q| {
-        with_stored(&k, |k| with_stored(&v, |v| Attention { q, k, v, starts, options, sizes }.run(&mut out)));
+        with_stored(&k, |k| with_stored(&v, |v| Attention { q, k, v, sinks, starts, options, sizes }.run(&mut out)));
     });
     B::from_vec(out, shape)
 }
@@ -88,6 +111,19 @@ impl Seen {
             acc.iter_mut().zip(values).for_each(|(acc, value)| *acc = *acc * a + value * b);
         }
     }
+
+    /// Σ weights · values, which is in `acc`, by Σ weights, to which one of score `sink` is added.
+    fn finish(self, acc: &mut [f32], sink: Option<f32>) {
+        match sink {
+            None => acc.iter_mut().for_each(|x| *x /= self.sum),
+            Some(sink) => {
+                let max = self.max.max(sink);
+                let (a, b) = (exp(self.max - max), exp(sink - max));
+                let sum = self.sum * a + b;
+                acc.iter_mut().for_each(|x| *x = *x * a / sum);
+            }
+        }
+    }
 }
 
 /// One call: `q [batch, seq, heads, dim]`, `k` and `v [batch, kv_heads, capacity, dim]`.
@@ -95,6 +131,8 @@ struct Attention<'a> {
     q: &'a [f32],
     k: Stored<'a>,
     v: Stored<'a>,
+    /// A score for each head.
+    sinks: Option<&'a [f32]>,
     starts: &'a [usize],
     options: &'a AttentionOptions,
     sizes: Sizes,
@@ -139,7 +177,7 @@ impl Attention<'_> {
             self.chunk(piece, chunk, &mut scratch, |index, query, found, values| seen[index].merge(row(query), found, values));
         }
         for (query, seen) in self.queries(piece).zip(seen) {
-            row(query).iter_mut().for_each(|x| *x /= seen.sum);
+            seen.finish(row(query), self.sink(query));
         }
     }
 
@@ -169,9 +207,14 @@ impl Attention<'_> {
                     let part = &part[at * (2 + dim)..][..2 + dim];
                     seen.merge(out, Seen { max: part[0], sum: part[1] }, &part[2..]);
                 }
-                out.iter_mut().for_each(|x| *x /= seen.sum);
+                seen.finish(out, self.sink(query));
             }
         }
+    }
+
+    /// The score beside those of the keys, for the row `query`.
+    fn sink(&self, query: usize) -> Option<f32> {
+        self.sinks.map(|sinks| sinks[query % self.sizes.heads])
     }
 
     /// The rows of `q [batch · seq · heads, dim]` that belong to `piece`.

@@ -9,9 +9,9 @@ mod kernel;
 mod options;
 mod reference;
 
-pub(super) use cpu::cpu;
+pub(super) use cpu::{cpu, cpu_with_sinks};
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 pub(super) use cube::cube;
 pub(super) use gradient::{autodiff, backward_cpu};
 pub use options::AttentionOptions;
-pub(super) use reference::{backward_reference, reference};
+pub(super) use reference::{backward_reference, reference, reference_with_sinks};

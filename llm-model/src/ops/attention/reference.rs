@@ -17,9 +17,32 @@ pub fn reference<B: Backend>(
     starts: &[usize],
     options: &AttentionOptions,
 ) -> FloatTensor<B> {
+    attend::<B>(q, k, v, None, starts, options)
+}
+
+/// The same where the softmax has one more score beside those of the keys, `sinks [h]` by head, whose weight is nobody's.
+pub fn reference_with_sinks<B: Backend>(
+    q: FloatTensor<B>,
+    k: KvTensor<B>,
+    v: KvTensor<B>,
+    sinks: FloatTensor<B>,
+    starts: &[usize],
+    options: &AttentionOptions,
+) -> FloatTensor<B> {
+    attend::<B>(q, k, v, Some(sinks), starts, options)
+}
+
+fn attend<B: Backend>(
+    q: FloatTensor<B>,
+    k: KvTensor<B>,
+    v: KvTensor<B>,
+    sinks: Option<FloatTensor<B>>,
+    starts: &[usize],
+    options: &AttentionOptions,
+) -> FloatTensor<B> {
     let (shape, kv_heads) = (q.shape(), k.shape()[1]);
     let length = starts.iter().max().map_or(0, |start| start + shape[1]);
-    let (weights, _) = weights::<B>(grouped::<B>(q, kv_heads), seen::<B>(k, length), shape[1], starts, options);
+    let (weights, _) = weights::<B>(grouped::<B>(q, kv_heads), seen::<B>(k, length), sinks, shape[1], starts, options);
     ungrouped::<B>(B::float_matmul(weights, seen::<B>(v, length)), shape)
 }
 
@@ -33,7 +56,7 @@ pub fn backward_reference<B: Backend>(
     let length = starts.iter().max().map_or(0, |start| start + shape[1]);
     let [q, out, grad] = [q, out, grad].map(|x| grouped::<B>(x, cache[1]));
     let (k, v) = (seen::<B>(KvTensor::Floats(k), length), seen::<B>(KvTensor::Floats(v), length));
-    let (p, slopes) = weights::<B>(q.clone(), k.clone(), shape[1], starts, options);
+    let (p, slopes) = weights::<B>(q.clone(), k.clone(), None, shape[1], starts, options);
     let delta = B::float_sum_dim(B::float_mul(grad.clone(), out), 3);
     let dp = B::float_matmul(grad.clone(), B::float_transpose(v));
     let ds = B::float_mul_scalar(B::float_mul(p.clone(), B::float_sub(dp, delta)), options.scale.into());
@@ -76,6 +99,7 @@ fn seen<B: Backend>(kv: KvTensor<B>, length: usize) -> FloatTensor<B> {
 fn weights<B: Backend>(
     q: FloatTensor<B>,
     k: FloatTensor<B>,
+    sinks: Option<FloatTensor<B>>,
     seq: usize,
     starts: &[usize],
     options: &AttentionOptions,
@@ -91,7 +115,17 @@ fn weights<B: Backend>(
     }
     let scores = B::float_reshape(scores, Shape::new([batch, kv_heads, queries / seq, seq, length]));
     let mask = mask::<B>(starts, seq, length, options.window, &scores.device());
-    let weights = softmax_last::<B>(B::float_add(scores, mask));
+    let scores = B::float_add(scores, mask);
+    let weights = match sinks {
+        None => softmax_last::<B>(scores),
+        Some(sinks) => {
+            let group = queries / seq;
+            let sinks = B::float_reshape(sinks, Shape::new([1, kv_heads, group, 1, 1]));
+            let sinks = B::float_expand(sinks, Shape::new([batch, kv_heads, group, seq, 1]));
+            let weights = softmax_last::<B>(B::float_cat(vec![scores, sinks], 4));
+            B::float_slice(weights, &[0..batch, 0..kv_heads, 0..group, 0..seq, 0..length].map(Slice::from))
+        }
+    };
     (B::float_reshape(weights, Shape::new([batch, kv_heads, queries, length])), slopes)
 }
 

@@ -1,8 +1,11 @@
 //! GGUF files made by hand and real ones, whole and broken; `fNN` are the rows of the fault list.
 
+mod fused;
+
 use std::path::{Path, PathBuf};
 
 use half::f16;
+use llm_model::quant::QuantFormat;
 use tempfile::TempDir;
 
 use super::super::{Checkpoint, LoadOptions, tests::shared_data};
@@ -377,8 +380,10 @@ fn f23_f24_gguf_sizes_of_the_model() {
 #[test]
 fn f30_gguf_unknown_architectures_list_the_known_ones() {
     let (_folder, path) = file(&Writer::new(3).string("general.architecture", "mamba").bytes());
-    let message = Checkpoint::open(path).unwrap().check_shapes().unwrap_err().to_string();
-    assert!(message.contains("model_type: got `mamba`, expected one of ") && message.contains("llama"), "{message}");
+    let error = Checkpoint::open(path).unwrap().check_shapes().unwrap_err();
+    let message = error.to_string();
+    assert!(message.contains("model.gguf: general.architecture: got `mamba`, expected one of llama, "), "{message}");
+    assert!(message.contains("glm4") && error.hint().is_some(), "{message}");
     assert!(refusal(&Writer::new(3).bytes()).contains("general.architecture: got nothing, expected one of llama"));
 }
 
