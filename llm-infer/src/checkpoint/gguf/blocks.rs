@@ -1,6 +1,9 @@
 //! ggml's blocks as our own: those that are alike keep their bits, the others become f32.
 
+use std::sync::{Mutex, PoisonError};
+
 use half::f16;
+use llm_model::ops::memory::use_huge_pages;
 use llm_model::ops::threads;
 use llm_model::quant::{BLOCK, QuantFormat, QuantShape, StoredMatrix};
 
@@ -22,24 +25,40 @@ pub fn format(entry: &Entry) -> Option<QuantFormat> {
     (entry.shape.len() == 2).then_some(format)
 }
 
-/// The matrix of these blocks, which are of the type that [`format`] gave the format for.
+/// The matrix of these blocks, which are of the type that [`format`] gave the format for; by all threads.
 pub fn stored(shape: QuantShape, blocks: &[u8]) -> StoredMatrix {
-    let factors = 2 * shape.format.factors();
     let bytes = BLOCK * shape.format.bits() / 8;
     let count = shape.rows * shape.blocks();
     let mut values = vec![0; count * bytes];
-    let (mut scales, mut minima) = (Vec::with_capacity(count), Vec::new());
-    for (block, values) in blocks.chunks_exact(factors + bytes).zip(values.chunks_exact_mut(bytes)) {
-        scales.push(f16::from_le_bytes([block[0], block[1]]));
-        if shape.format.has_minima() {
-            minima.push(f16::from_le_bytes([block[2], block[3]]));
+    use_huge_pages(values.as_ptr(), values.len());
+    let mut scales = vec![f16::ZERO; count];
+    let mut minima = vec![f16::ZERO; if shape.format.has_minima() { count } else { 0 }];
+    let at_once = PIECE / BLOCK;
+    let block_bytes = 2 * shape.format.factors() + bytes;
+    let mut each_minima = minima.chunks_mut(at_once);
+    let pieces: Vec<_> = values
+        .chunks_mut(at_once * bytes)
+        .zip(scales.chunks_mut(at_once))
+        .map(|(values, scales)| Mutex::new((values, scales, each_minima.next().unwrap_or_default())))
+        .collect();
+    threads::for_each(pieces.len(), |index| {
+        let mut piece = pieces[index].lock().unwrap_or_else(PoisonError::into_inner);
+        let (values, scales, minima) = &mut *piece;
+        let blocks = blocks[index * at_once * block_bytes..].chunks_exact(block_bytes);
+        for (at, (block, values)) in blocks.zip(values.chunks_exact_mut(bytes)).enumerate() {
+            scales[at] = f16::from_le_bytes([block[0], block[1]]);
+            if let Some(minimum) = minima.get_mut(at) {
+                *minimum = f16::from_le_bytes([block[2], block[3]]);
+            }
+            let numbers = &block[block_bytes - bytes..];
+            match shape.format.bits() {
+                4 => neighbours(numbers, values),
+                // Signed bytes, where ours stand 128 higher.
+                _ => values.iter_mut().zip(numbers).for_each(|(value, byte)| *value = byte ^ 0x80),
+            }
         }
-        match shape.format.bits() {
-            4 => neighbours(&block[factors..], values),
-            // Signed bytes, where ours stand 128 higher.
-            _ => values.iter_mut().zip(&block[factors..]).for_each(|(value, byte)| *value = byte ^ 0x80),
-        }
-    }
+    });
+    drop(pieces);
     StoredMatrix { shape, values, scales, minima }
 }
 

@@ -33,7 +33,7 @@ use self::names::Architecture;
 pub(super) use self::split::is_later_piece;
 use self::types::GgmlType;
 use super::rows;
-use super::source::{Blob, TensorInfo, WeightSource};
+use super::source::{Blob, TensorInfo, WeightSource, tensor};
 use super::text::Templates;
 use crate::tokenizer::Vocabulary;
 use crate::{Error, Result};
@@ -148,8 +148,7 @@ impl Gguf {
 
     /// The bytes of a tensor, its rows in the order that they have elsewhere.
     fn bytes(&self, Place { blob, entry, interleaved }: &Place) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; entry.bytes as usize];
-        self.blobs[*blob].read_exact_at(entry.begin, &mut bytes)?;
+        let bytes = self.blobs[*blob].read_bytes(entry.begin, entry.bytes as usize)?;
         Ok(rows::ordered(bytes, entry.shape[0], *interleaved))
     }
 }
@@ -161,19 +160,9 @@ impl WeightSource for Gguf {
 
     fn read(&self, name: &str) -> Result<TensorData> {
         let place = self.place(name)?;
-        let Place { blob, entry, interleaved } = place;
-        if let (Some(dtype), None) = (entry.kind.dtype(), interleaved) {
-            // Typed from the start, so that no backend copies it for its alignment.
-            let mut data = TensorData::full_dtype(entry.shape.clone(), 0, dtype);
-            let read = |bytes: &mut [u8]| self.blobs[*blob].read_exact_at(entry.begin, bytes);
-            TensorData::with_bytes_mut([&mut data], |mut storage| read(&mut storage[0][..]))?;
-            return Ok(data);
-        }
-        let bytes = self.bytes(place)?;
+        let (bytes, entry) = (self.bytes(place)?, &place.entry);
         if let Some(dtype) = entry.kind.dtype() {
-            let mut data = TensorData::full_dtype(entry.shape.clone(), 0, dtype);
-            TensorData::with_bytes_mut([&mut data], |mut storage| storage[0].copy_from_slice(&bytes));
-            return Ok(data);
+            return Ok(tensor(bytes, &entry.shape, dtype));
         }
         Ok(TensorData::new(blocks::widened(entry.kind, &bytes), entry.shape.clone()))
     }
