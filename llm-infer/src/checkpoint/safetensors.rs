@@ -124,10 +124,7 @@ impl WeightSource for Safetensors {
         let path = self.blob.path();
         let index = *self.by_name.get(name).ok_or_else(|| Error::invalid(path, format!("tensor `{name}`"), "nothing", "a tensor"))?;
         let info = &self.tensors[index];
-        // Typed from the start, so that no backend copies it for its alignment.
-        let mut data = TensorData::full_dtype(info.shape.clone(), 0, info.dtype);
-        TensorData::with_bytes_mut([&mut data], |mut storage| self.blob.read_exact_at(self.offsets[index], &mut storage[0][..]))?;
-        Ok(data)
+        self.blob.read_tensor(self.offsets[index], &info.shape, info.dtype)
     }
 
     fn read_part(&self, name: &str, index: usize) -> Result<TensorData> {

@@ -10,10 +10,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use burn::tensor::{DType, TensorData};
+use burn::tensor::{AllocationProperty, Bytes, DType, TensorData};
+use llm_model::ops::memory::use_huge_pages;
 use llm_model::quant::{QuantFormat, StoredMatrix};
 
 use crate::{Error, Result};
+
+/// Bytes that the widest numbers are aligned to.
+const ALIGNMENT: usize = 8;
 
 /// What a weight file says about one tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,6 +168,33 @@ impl Blob {
             }
         }
     }
+}
+
+impl Blob {
+    /// The `length` bytes from `offset` on, in huge pages where they are many: those are asked for before anything is written, as moving
+    /// the bytes there later takes longer than reading them.
+    pub(super) fn read_bytes(&self, offset: u64, length: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        use_huge_pages(bytes.as_ptr(), length);
+        self.read_exact_at(offset, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The tensor that begins at `offset`.
+    pub(super) fn read_tensor(&self, offset: u64, shape: &[usize], dtype: DType) -> Result<TensorData> {
+        let length = shape.iter().product::<usize>() * dtype.size();
+        Ok(tensor(self.read_bytes(offset, length)?, shape, dtype))
+    }
+}
+
+/// The tensor of these `bytes`, which are not copied: the allocator aligns them for every type.
+pub(super) fn tensor(bytes: Vec<u8>, shape: &[usize], dtype: DType) -> TensorData {
+    if bytes.is_empty() || !(bytes.as_ptr() as usize).is_multiple_of(ALIGNMENT) {
+        let mut data = TensorData::full_dtype(shape.to_vec(), 0, dtype);
+        TensorData::with_bytes_mut([&mut data], |mut storage| storage[0].copy_from_slice(&bytes));
+        return data;
+    }
+    TensorData::from_bytes(Bytes::from_shared(bytes.into(), AllocationProperty::Other), shape.to_vec(), dtype)
 }
 
 /// Opens `path` where it is a regular file, or a link to one.

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use burn::tensor::{DType, TensorData};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
+use llm_model::ops::memory::use_huge_pages;
 use llm_model::ops::threads;
 use llm_model::quant::{QuantFormat, QuantMatrix, QuantShape, StoredMatrix, tiles};
 
@@ -46,6 +47,8 @@ fn pack_strips(
     let dims = shape.dims();
     let counts = dims.map(|dims| dims[1..].iter().product::<usize>().max(1));
     let (mut values, mut factors) = (vec![0; dims[0][0] * counts[0]], vec![f16::ZERO; dims[1][0] * counts[1]]);
+    // Before they are written, so that they need not be moved.
+    use_huge_pages(values.as_ptr().cast(), 4 * values.len());
     let pieces: Vec<_> = values.chunks_mut(counts[0]).zip(factors.chunks_mut(counts[1])).map(Mutex::new).collect();
     let at_once = (STEP / (tiles::ROWS * shape.width).max(1)).max(1);
     for (part, pieces) in pieces.chunks(at_once).enumerate() {

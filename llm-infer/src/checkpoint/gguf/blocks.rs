@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use half::f16;
+use llm_model::ops::memory::use_huge_pages;
 use llm_model::ops::threads;
 use llm_model::quant::{QuantFormat, QuantShape, StoredMatrix, put_planes};
 
@@ -33,6 +34,7 @@ pub fn stored(kind: GgmlType, shape: QuantShape, blocks: &[u8]) -> StoredMatrix 
     let (rows, per_row, minima) = (shape.rows, shape.scales(), shape.format.has_minima());
     let steps_of_row = if shape.format.steps().is_some() { shape.blocks() } else { 0 };
     let mut values = vec![0; rows * shape.row_bytes()];
+    use_huge_pages(values.as_ptr(), values.len());
     let mut factors = vec![[f16::ZERO; 2]; rows * per_row];
     let mut steps = vec![[0; 2]; rows * steps_of_row];
     let mut rest = steps.as_mut_slice();

@@ -36,7 +36,7 @@ pub(super) use self::names::unknown as unknown_architecture;
 pub(super) use self::split::is_later_piece;
 use self::types::GgmlType;
 use super::derived::Derived;
-use super::source::{Blob, TensorInfo, WeightSource};
+use super::source::{Blob, TensorInfo, WeightSource, tensor};
 use super::text::Templates;
 use crate::tokenizer::Vocabulary;
 use crate::{Error, Result};
@@ -162,9 +162,7 @@ impl Gguf {
     }
 
     fn bytes(&self, Place { blob, entry }: &Place) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; entry.bytes as usize];
-        self.blobs[*blob].read_exact_at(entry.begin, &mut bytes)?;
-        Ok(bytes)
+        self.blobs[*blob].read_bytes(entry.begin, entry.bytes as usize)
     }
 }
 
@@ -190,15 +188,11 @@ impl WeightSource for Gguf {
 
     fn read(&self, name: &str) -> Result<TensorData> {
         let place = self.place(name)?;
-        let Place { blob, entry } = place;
+        let (bytes, entry) = (self.bytes(place)?, &place.entry);
         if let Some(dtype) = entry.kind.dtype() {
-            // Typed from the start, so that no backend copies it for its alignment.
-            let mut data = TensorData::full_dtype(entry.shape.clone(), 0, dtype);
-            let read = |bytes: &mut [u8]| self.blobs[*blob].read_exact_at(entry.begin, bytes);
-            TensorData::with_bytes_mut([&mut data], |mut storage| read(&mut storage[0][..]))?;
-            return Ok(data);
+            return Ok(tensor(bytes, &entry.shape, dtype));
         }
-        Ok(TensorData::new(blocks::widened(entry.kind, &self.bytes(place)?), entry.shape.clone()))
+        Ok(TensorData::new(blocks::widened(entry.kind, &bytes), entry.shape.clone()))
     }
 
     fn read_quantized(&self, name: &str) -> Result<StoredMatrix> {

@@ -139,11 +139,8 @@ impl WeightSource for PyTorch {
     fn read(&self, name: &str) -> Result<TensorData> {
         let found = self.views.get(name).zip(self.tensors.iter().find(|info| info.name == name));
         let (view, info) = found.ok_or_else(|| Error::invalid(self.blob.path(), format!("tensor `{name}`"), "nothing", "a tensor"))?;
+        let Some(stride) = &view.stride else { return self.blob.read_tensor(view.begin, &info.shape, info.dtype) };
         let mut data = TensorData::full_dtype(info.shape.clone(), 0, info.dtype);
-        let Some(stride) = &view.stride else {
-            TensorData::with_bytes_mut([&mut data], |mut storage| self.blob.read_exact_at(view.begin, &mut storage[0][..]))?;
-            return Ok(data);
-        };
         let size = info.dtype.size();
         let mut span = vec![0; view.span as usize * size];
         self.blob.read_exact_at(view.begin, &mut span)?;
