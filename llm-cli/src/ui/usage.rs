@@ -82,11 +82,11 @@ fn expected(error: &clap::Error) -> Option<String> {
     if listed.is_empty() { error.source().map(ToString::to_string) } else { Some(listed.join(", ")) }
 }
 
+/// What clap finds near; of commands only what is near by our measure, as clap also names those that have some letters in common.
 fn suggestions(error: &clap::Error) -> Vec<String> {
-    [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand]
-        .into_iter()
-        .flat_map(|kind| words(error, kind))
-        .collect()
+    let asked = words(error, ContextKind::InvalidSubcommand).concat();
+    let commands = spelling::nearest(&asked, words(error, ContextKind::SuggestedSubcommand));
+    [ContextKind::SuggestedArg, ContextKind::SuggestedValue].into_iter().flat_map(|kind| words(error, kind)).chain(commands).collect()
 }
 
 /// `llm generate` where the flags of `generate` were wrong: the usage line, where there is one, as far as it has only names.

@@ -19,7 +19,7 @@ fn f52_unknown_flags_and_commands_name_the_nearest() {
     let misspelt = run(&["generat"]);
     assert_eq!(misspelt.code, 2);
     assert_snapshot!(misspelt.stderr, @r"
-    error: command: got `generat`, expected chat, generate, inspect, devices, tokenize, bench, eval, quantize, models, train
+    error: command: got `generat`, expected chat, generate, inspect, devices, tokenize, bench, eval, quantize, convert, models, train
 
     hint: did you mean `generate`?
     ");

@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn ids_and_texts_are_those_of_sentencepiece() {
-        let expected: Json = serde_json::from_str(&std::fs::read_to_string(fixtures().join("expected.json")).unwrap()).unwrap();
+        let expected: Json = serde_json::from_str(&std::fs::read_to_string(fixtures().join("encodings.json")).unwrap()).unwrap();
         let mut wrong = Vec::new();
         for (name, cases) in expected.as_object().unwrap() {
             let tokenizer = open(&fixtures().join(name));
