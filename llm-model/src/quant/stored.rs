@@ -9,6 +9,23 @@ use half::f16;
 
 use super::{QuantMatrix, QuantShape, planes};
 
+/// `$do` for a plane by its constants, which make loops that vectors compute, or `$whole` for one of whole bytes.
+macro_rules! with_plane {
+    ($shift:expr, $bits:expr, $do:ident($($argument:expr),*), $whole:expr) => {
+        match ($shift, $bits) {
+            (0, 2) => $do::<0, 2, 4>($($argument),*),
+            (0, 4) => $do::<0, 4, 2>($($argument),*),
+            (2, 1) => $do::<2, 1, 8>($($argument),*),
+            (4, 1) => $do::<4, 1, 8>($($argument),*),
+            (4, 2) => $do::<4, 2, 4>($($argument),*),
+            (shift, bits) => {
+                debug_assert_eq!((shift, bits), (0, 8), "a plane that is not known");
+                $whole
+            }
+        }
+    };
+}
+
 /// A quantized matrix as a file holds it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredMatrix {
@@ -68,12 +85,34 @@ impl From<&QuantMatrix> for StoredMatrix {
 /// # Panics
 /// When these are fewer than [`QuantShape::row_bytes`].
 pub fn put_planes(bits: usize, values: &[u8], bytes: &mut [u8]) {
-    let mut bytes = bytes.iter_mut();
+    let mut rest = bytes;
     for &(shift, bits) in planes(bits) {
-        for (values, byte) in values.chunks(8 / bits).zip(bytes.by_ref()) {
-            let fields = values.iter().enumerate().map(|(place, value)| (value >> shift & u8::MAX >> (8 - bits)) << (place * bits));
-            *byte = fields.fold(0, |byte, field| byte | field);
-        }
+        let plane = rest.split_off_mut(..(values.len() * bits).div_ceil(8)).unwrap_or_default();
+        with_plane!(shift, bits, put_plane(values, plane), plane.copy_from_slice(values));
+    }
+}
+
+/// `N` values, `BITS` bits of each from `SHIFT` on, in a byte.
+fn put_plane<const SHIFT: usize, const BITS: usize, const N: usize>(values: &[u8], bytes: &mut [u8]) {
+    let field = |(place, value): (usize, &u8)| (value >> SHIFT & u8::MAX >> (8 - BITS)) << (place * BITS);
+    let (whole, rest) = values.as_chunks::<N>();
+    for (byte, values) in bytes.iter_mut().zip(whole) {
+        *byte = values.iter().enumerate().map(field).fold(0, |byte, field| byte | field);
+    }
+    if let Some(byte) = bytes.get_mut(whole.len()) {
+        *byte = rest.iter().enumerate().map(field).fold(0, |byte, field| byte | field);
+    }
+}
+
+/// Adds the bits that [`put_plane`] put away.
+fn add_plane<const SHIFT: usize, const BITS: usize, const N: usize>(bytes: &[u8], values: &mut [u8]) {
+    let field = |byte: u8, place: usize| (byte >> (place * BITS) & u8::MAX >> (8 - BITS)) << SHIFT;
+    let (whole, rest) = values.as_chunks_mut::<N>();
+    for (values, byte) in whole.iter_mut().zip(bytes) {
+        values.iter_mut().enumerate().for_each(|(place, value)| *value |= field(*byte, place));
+    }
+    if let Some(byte) = bytes.get(whole.len()) {
+        rest.iter_mut().enumerate().for_each(|(place, value)| *value |= field(*byte, place));
     }
 }
 
@@ -90,11 +129,7 @@ impl StoredMatrix {
             let mut row = row;
             for &(shift, bits) in planes(format.bits()) {
                 let plane = row.split_off(..(width * bits).div_ceil(8)).unwrap_or_default();
-                for (values, byte) in values.chunks_mut(8 / bits).zip(plane) {
-                    for (place, value) in values.iter_mut().enumerate() {
-                        *value |= (byte >> (place * bits) & u8::MAX >> (8 - bits)) << shift;
-                    }
-                }
+                with_plane!(shift, bits, add_plane(plane, values), values.copy_from_slice(plane));
             }
         }
         let part = |of_row: usize| first * of_row..(first + count) * of_row;

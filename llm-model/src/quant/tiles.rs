@@ -93,10 +93,11 @@ pub fn unpack(tiles: &Tiles, shape: QuantShape) -> QuantMatrix {
 pub fn block_values(values: &[i32], shape: QuantShape, row: usize, block: usize) -> [u8; BLOCK] {
     let (mut inputs, mut first) = ([0; BLOCK], block_at(shape, row, block));
     for &(shift, bits) in planes(shape.format.bits()) {
-        for (line, inputs) in inputs.chunks_exact_mut(32 / bits).enumerate() {
-            let word = values[first + line * ROWS].to_le_bytes();
-            for (place, input) in inputs.iter_mut().enumerate() {
-                *input |= (word[place % 4] >> (place / 4 * bits) & u8::MAX >> (8 - bits)) << shift;
+        let mask = mask(bits);
+        for (line, groups) in inputs.as_chunks_mut::<4>().0.chunks_exact_mut(8 / bits).enumerate() {
+            let word = values[first + line * ROWS].cast_unsigned();
+            for (place, four) in groups.iter_mut().enumerate() {
+                *four = (u32::from_le_bytes(*four) | (word >> (place * bits) & mask) << shift).to_le_bytes();
             }
         }
         first += bits * ROWS;
@@ -133,17 +134,20 @@ fn step_at(shape: QuantShape, row: usize, block: usize, which: usize) -> (usize,
 
 /// Puts the values of a block into the words of one row, which begin `words` and stand sixteen apart.
 fn pack_block(words: &mut [i32], bits: usize, inputs: &[u8; BLOCK]) {
-    let mut first = 0;
+    let (groups, mut first) = (inputs.as_chunks::<4>().0, 0);
     for &(shift, bits) in planes(bits) {
-        for (line, inputs) in inputs.chunks_exact(32 / bits).enumerate() {
-            let mut word = [0; 4];
-            for (place, input) in inputs.iter().enumerate() {
-                word[place % 4] |= (input >> shift & u8::MAX >> (8 - bits)) << (place / 4 * bits);
-            }
-            words[first + line * ROWS] = i32::from_le_bytes(word);
+        let mask = mask(bits);
+        for (line, groups) in groups.chunks_exact(8 / bits).enumerate() {
+            let field = |(place, four): (usize, &[u8; 4])| (u32::from_le_bytes(*four) >> shift & mask) << (place * bits);
+            words[first + line * ROWS] = groups.iter().enumerate().map(field).fold(0, |word, field| word | field).cast_signed();
         }
         first += bits * ROWS;
     }
+}
+
+/// The lowest `bits` bits of four bytes.
+fn mask(bits: usize) -> u32 {
+    u32::from_ne_bytes([u8::MAX >> (8 - bits); 4])
 }
 
 #[cfg(test)]
