@@ -1,7 +1,9 @@
 //! An operation gives the same on every device, by its public function.
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use llm_infer::llm_model::ops::{self, AttentionOptions, Kv};
+use llm_infer::llm_model::quant::{QuantFormat, QuantMatrix, QuantShape};
+use llm_infer::llm_model::{QuantWeight, Weight};
 
 use crate::support::{cpu, devices};
 
@@ -39,6 +41,30 @@ fn attention_over_any_cache_is_the_same_on_every_device() {
                         info.name
                     );
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn weights_of_every_format_mean_the_same_on_every_device() {
+    // Activations that the eight bits of the CPU's kernels hold exactly, and rows and widths that fill no tile.
+    let (outputs, width) = (33, 300);
+    let x: Vec<f32> = (0..3 * width).map(|i| if i % width % 32 == 0 { 127.0 } else { ((i * 37) % 255) as f32 - 127.0 } / 64.0).collect();
+    for format in QuantFormat::ALL {
+        let matrix = QuantMatrix::random(QuantShape { format, rows: outputs, width });
+        let results = |device: &Device| {
+            let weight = Weight::Quantized(QuantWeight::new(&matrix, device));
+            let ids = Tensor::<1, Int>::from_data(TensorData::new(vec![0_i32, 32, 7], [3]), device);
+            let y = weight.project(Tensor::from_data(TensorData::new(x.clone(), [3, width]), device));
+            [y, weight.rows(ids)].map(|out| out.into_data().try_into_vec::<f32>().expect("f32"))
+        };
+        let wanted = results(&cpu().device);
+        for info in devices() {
+            for (want, got) in wanted.iter().zip(results(&info.device)) {
+                let far = |(a, b): (&f32, &f32)| (a - b).abs() / a.abs().max(1.0);
+                let furthest = want.iter().zip(&got).map(far).fold(0.0, f32::max);
+                assert!(want.len() == got.len() && furthest < 1e-4, "{}: {format}: {furthest}", info.name);
             }
         }
     }

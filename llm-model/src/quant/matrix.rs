@@ -54,9 +54,15 @@ impl QuantMatrix {
         Self::quantize(format, weights, width, |weights, values| format.nearest(weights, values))
     }
 
-    /// A matrix of any format with values, factors and steps drawn by `next`, for tests and measurements.
-    pub fn random(shape: QuantShape, mut next: impl FnMut() -> u32) -> Self {
+    /// A matrix of any format with values, factors and steps that look random, for tests and measurements.
+    pub fn random(shape: QuantShape) -> Self {
         let QuantShape { format, rows, width } = shape;
+        let mut state = 1_u32;
+        // The generator of Numerical Recipes, whose high bits are good enough.
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state
+        };
         let (low, high) = format.range();
         let mut many = |count: usize, bound: u32| (0..count).map(|_| (next() >> 8) % bound).collect::<Vec<u32>>();
         let values = many(rows * width, u32::from(high - low) + 1).into_iter().map(|q| low + q as u8).collect();
