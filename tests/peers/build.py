@@ -29,6 +29,7 @@ def run(cache, command, **options):
     command = [str(part) for part in command]
     print("+", " ".join(command), file=sys.stderr, flush=True)
     log = cache / "log.txt"
+    cache.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         result = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, **options)
     if result.returncode != 0:
