@@ -74,7 +74,7 @@ pub trait Tile: Sized {
     type Sums: Copy;
     /// Bits of a value, which are also the lines of 64 bytes of a block.
     const BITS: usize;
-    /// Parts of a block that have sums, and perhaps factors, of their own: those of 16-bit blocks of 2, 3 and 6 bits.
+    /// Parts of a block that have sums, and perhaps factors, of their own.
     const PARTS: usize = parts(Self::BITS);
     /// Groups that [`Tile::groups`] multiplies.
     const TOGETHER: usize = 2;
