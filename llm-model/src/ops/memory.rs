@@ -1,5 +1,8 @@
-//! What the kernels of the CPU ask of the system's memory. The results are the same without it.
+//! What the kernels of the CPU ask of the system's memory and of the processor's caches. The results are the same without it.
 #![allow(unsafe_code)]
+
+/// Bytes of a cache line.
+pub const LINE: usize = 64;
 
 /// Makes the allocator keep what operations free: their results are megabytes that come and go within microseconds, and handing
 /// them back to the kernel each time costs more in page faults than many an operation.
@@ -40,4 +43,21 @@ pub fn use_huge_pages(start: *const u8, length: usize) {
     }
     #[cfg(not(all(target_os = "linux", not(miri))))]
     let _ = (start, length);
+}
+
+/// Asks the processor for the cache line at `address`, which is read soon. Any address will do.
+#[inline(always)]
+pub fn prefetch(address: *const u8) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: a hint, which reads nothing and cannot fail.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{address}]", address = in(reg) address, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+    let _ = address;
 }

@@ -7,6 +7,7 @@
 #![cfg_attr(feature = "ndarray", expect(deprecated, reason = "burn-ndarray is deprecated upstream, but users may still ask for it"))]
 
 mod activation;
+mod ahead;
 mod attention;
 mod gated;
 mod gradient;

@@ -2,7 +2,7 @@
 //!
 //! The caller takes part in its own work. Chunks are claimed by compare-and-swap on one word that holds epoch, count and next
 //! chunk together, so that a worker that wakes late can never claim a chunk of work that is over. Workers spin briefly between
-//! operations, as these follow each other within microseconds, and park when idle. Work submitted while the pool is busy, also
+//! operations, as these follow each other within microseconds, fetch what is [read next](super::ahead) meanwhile, and park when idle. Work submitted while the pool is busy, also
 //! from inside a chunk, runs on its caller.
 #![allow(unsafe_code)]
 
@@ -159,7 +159,7 @@ impl Pool {
         loop {
             while self.run_one() {}
             let idle = Instant::now();
-            while !self.has_work() && idle.elapsed() < SPIN {
+            while !self.has_work() && (super::ahead::fetch() || idle.elapsed() < SPIN) {
                 std::hint::spin_loop();
             }
             if !self.has_work() {

@@ -3,12 +3,16 @@
 
 #[path = "../../../llm-model/src/ops"]
 mod ops {
+    #[path = "ahead.rs"]
+    mod ahead;
     #[path = "simd/mod.rs"]
     mod simd;
     #[path = "threads.rs"]
     mod threads;
     /// Stands for `memory.rs`, which gives advice to the system alone.
     mod memory {
+        pub const LINE: usize = 64;
         pub fn keep_freed() {}
+        pub fn prefetch(_: *const u8) {}
     }
 }

@@ -16,7 +16,7 @@ use crate::ops::gated::activate;
 use crate::ops::simd::tiles::{self, Activations, Kernel, Packed, product};
 use crate::ops::simd::{Floats, Target, products};
 use crate::ops::slices::{CpuBackend, trace};
-use crate::ops::{InputTensor, QuantTensor, WeightTensor, rms_norm, threads};
+use crate::ops::{InputTensor, QuantTensor, WeightTensor, ahead, rms_norm, threads};
 
 /// Multiply-adds below which waking the pool costs more than it gives.
 const SMALL: usize = 64 * 1024;
@@ -58,6 +58,7 @@ pub fn gated_cpu<B: CpuBackend>(x: InputTensor<B>, weights: [WeightTensor<B>; 2]
     let start = AtomicPtr::new(out.as_mut_ptr());
     read::<B, _>(x, |x| {
         let inputs = Inputs::new::<B>("gated_linear", x, width, &[gate, up]);
+        ahead::reading(gate.start());
         threads::for_each(outputs.div_ceil(piece), |index| {
             let (start, range) = (start.load(Relaxed), index * piece..((index + 1) * piece).min(outputs));
             let mut right = vec![0.0; lead * range.len()];
@@ -98,6 +99,7 @@ fn each<B: CpuBackend, const N: usize>(
     let starts = outs.each_mut().map(|out| AtomicPtr::new(out.as_mut_ptr()));
     read::<B, _>(x, |x| {
         let inputs = Inputs::new::<B>(op, x, width, &matrices);
+        ahead::reading(matrices[0].start());
         threads::for_each(pieces.len(), |at| {
             let (index, range) = pieces[at].clone();
             let start = starts[index].load(Relaxed);
@@ -164,6 +166,14 @@ impl Matrix<'_> {
             Self::Packed(packed) => packed.rows,
         }
     }
+
+    /// Where it begins.
+    fn start(&self) -> *const u8 {
+        match self {
+            Self::Dense(floats) => floats.start(),
+            Self::Packed(packed) => packed.values.as_ptr().cast(),
+        }
+    }
 }
 
 /// Activations in all the forms that some matrices want.
@@ -200,7 +210,8 @@ impl<'a> Inputs<'a> {
             Matrix::Dense(floats) => {
                 // SAFETY: as the caller promises.
                 let mut target = unsafe { Target::columns(out.wrapping_add(range.start), range.len(), stride) };
-                products(self.x, self.width, floats.range(range.start * self.width, range.len() * self.width), &mut target);
+                let rows = floats.range(range.start * self.width, range.len() * self.width);
+                products(self.x, self.width, rows, &mut target);
             }
             Matrix::Packed(packed) => {
                 let kernel = Kernel::best(packed.bits);

@@ -82,6 +82,17 @@ impl<'a> Floats<'a> {
         }
     }
 
+    /// Where they begin.
+    pub fn start(self) -> *const u8 {
+        match self {
+            Self::F32(all) => all.as_ptr().cast(),
+            Self::F16(all) => all.as_ptr().cast(),
+            Self::Bf16(all) => all.as_ptr().cast(),
+            Self::I8(all) => all.as_ptr().cast(),
+        }
+    }
+
+    /// How many there are.
     pub fn len(self) -> usize {
         match self {
             Self::F32(all) => all.len(),

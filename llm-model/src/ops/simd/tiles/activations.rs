@@ -6,7 +6,7 @@ use super::kernel::{Group, Panel};
 use super::{BLOCK, Kernel};
 use crate::ops::threads;
 
-/// Panels that a thread takes at once.
+/// Most panels that a thread takes at once.
 const PANELS: usize = 4;
 
 /// 1.5 · 2²³: added to a number below 2²², it leaves the nearest integer in the low bits.
@@ -45,8 +45,9 @@ impl Activations {
             });
         } else {
             let parts: Vec<_> = parts.map(|part| Mutex::new(Some(part))).collect();
-            threads::for_each(parts.len().div_ceil(PANELS), |index| {
-                for part in &parts[index * PANELS..((index + 1) * PANELS).min(parts.len())] {
+            let panels = parts.len().div_ceil(threads::count()).clamp(1, PANELS);
+            threads::for_each(parts.len().div_ceil(panels), |index| {
+                for part in &parts[index * panels..((index + 1) * panels).min(parts.len())] {
                     let part = part.lock().unwrap_or_else(PoisonError::into_inner).take();
                     let Some(((((x, values), scales), corrections), sums)) = part else { continue };
                     fill(x, width, zero, kernel, values, scales, corrections, sums);
