@@ -241,11 +241,13 @@ impl Attention<'_> {
         let scale = self.options.scale as f32;
         self.queries(piece).for_each(|row| queries.extend(self.q[row * dim..][..dim].iter().map(|x| x * scale)));
         let (count, length) = (queries.len() / dim, chunk.len());
+        // While keys are multiplied their values are fetched.
+        let to_values = k.way_to(v);
         if count >= MANY {
             (k, v) = (Floats::F32(k.widened(wide_k)), Floats::F32(v.widened(wide_v)));
         }
         scores.resize(count * length, 0.0);
-        products(queries, dim, k, &mut Target::rows(scores, length));
+        products(queries, dim, k, to_values, &mut Target::rows(scores, length));
         values.clear();
         values.resize(count * dim, 0.0);
 

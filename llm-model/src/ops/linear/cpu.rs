@@ -211,7 +211,7 @@ impl<'a> Inputs<'a> {
                 // SAFETY: as the caller promises.
                 let mut target = unsafe { Target::columns(out.wrapping_add(range.start), range.len(), stride) };
                 let rows = floats.range(range.start * self.width, range.len() * self.width);
-                products(self.x, self.width, rows, &mut target);
+                products(self.x, self.width, rows, 0, &mut target);
             }
             Matrix::Packed(packed) => {
                 let kernel = Kernel::best(packed.bits);

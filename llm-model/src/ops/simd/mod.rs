@@ -92,6 +92,11 @@ impl<'a> Floats<'a> {
         }
     }
 
+    /// Bytes from here to `other`.
+    pub fn way_to(self, other: Self) -> isize {
+        (other.start() as isize).wrapping_sub(self.start() as isize)
+    }
+
     /// How many there are.
     pub fn len(self) -> usize {
         match self {

@@ -8,6 +8,7 @@ use half::{bf16, f16};
 
 use super::vector::{Plain, Stored, Vector};
 use super::{Floats, Level, level};
+use crate::ops::memory::{LINE, prefetch};
 
 /// Where products go: rows of `width` numbers, `stride` apart.
 pub struct Target<'a> {
@@ -33,37 +34,38 @@ impl<'a> Target<'a> {
     }
 }
 
-/// The products of all rows of `x`, `width` numbers each, with all rows of `w`, on the calling thread.
-pub fn products(x: &[f32], width: usize, w: Floats, out: &mut Target) {
-    products_at(level(), x, width, w, out);
+/// The products of all rows of `x`, `width` numbers each, with all rows of `w`, on the calling thread. Meanwhile what lies `ahead`
+/// bytes behind `w` is fetched, unless that is 0: where `w` is read once, memory idles between its lines.
+pub fn products(x: &[f32], width: usize, w: Floats, ahead: isize, out: &mut Target) {
+    products_at(level(), x, width, w, ahead, out);
 }
 
-pub(super) fn products_at(level: Level, x: &[f32], width: usize, w: Floats, out: &mut Target) {
+pub(super) fn products_at(level: Level, x: &[f32], width: usize, w: Floats, ahead: isize, out: &mut Target) {
     assert!(width > 0 && x.len().is_multiple_of(width) && w.len() == width * out.width, "rows of {width} numbers");
     // SAFETY: `level` was detected on this machine; the sizes are those of the slices; `out` promises its own.
     unsafe {
         match w {
-            Floats::F32(w) => at_level(level, x, width, w, out),
-            Floats::F16(w) => at_level::<f16>(level, x, width, w, out),
-            Floats::Bf16(w) => at_level::<bf16>(level, x, width, w, out),
-            Floats::I8(w) => at_level::<i8>(level, x, width, w, out),
+            Floats::F32(w) => at_level(level, x, width, w, ahead, out),
+            Floats::F16(w) => at_level::<f16>(level, x, width, w, ahead, out),
+            Floats::Bf16(w) => at_level::<bf16>(level, x, width, w, ahead, out),
+            Floats::I8(w) => at_level::<i8>(level, x, width, w, ahead, out),
         }
     }
 }
 
 /// # Safety
 /// The processor has `level`, and `x`, `w` and `out` fit together.
-unsafe fn at_level<W: Stored>(level: Level, x: &[f32], width: usize, w: &[W], out: &mut Target) {
+unsafe fn at_level<W: Stored>(level: Level, x: &[f32], width: usize, w: &[W], ahead: isize, out: &mut Target) {
     // SAFETY: as the caller promises.
     unsafe {
         match level {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => x86::avx512(x, width, w, out),
+            Level::Avx512 => x86::avx512(x, width, w, ahead, out),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => x86::avx2(x, width, w, out),
+            Level::Avx2 => x86::avx2(x, width, w, ahead, out),
             #[cfg(target_arch = "aarch64")]
-            Level::Neon => all::<super::vector::Neon, W, 8, 4, 4, 4>(x, width, w, out),
-            _ => all::<Plain, W, 8, 2, 4, 2>(x, width, w, out),
+            Level::Neon => all::<super::vector::Neon, W, 8, 4, 4, 4>(x, width, w, ahead, out),
+            _ => all::<Plain, W, 8, 2, 4, 2>(x, width, w, ahead, out),
         }
     }
 }
@@ -76,17 +78,17 @@ mod x86 {
     /// # Safety
     /// The processor has the features, and the arguments fit together.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
-    pub unsafe fn avx512<W: Stored>(x: &[f32], width: usize, w: &[W], out: &mut Target) {
+    pub unsafe fn avx512<W: Stored>(x: &[f32], width: usize, w: &[W], ahead: isize, out: &mut Target) {
         // SAFETY: as the caller promises.
-        unsafe { all::<Avx512, W, 16, 4, 4, 4>(x, width, w, out) }
+        unsafe { all::<Avx512, W, 16, 4, 4, 4>(x, width, w, ahead, out) }
     }
 
     /// # Safety
     /// The processor has the features, and the arguments fit together.
     #[target_feature(enable = "avx2,fma,f16c")]
-    pub unsafe fn avx2<W: Stored>(x: &[f32], width: usize, w: &[W], out: &mut Target) {
+    pub unsafe fn avx2<W: Stored>(x: &[f32], width: usize, w: &[W], ahead: isize, out: &mut Target) {
         // SAFETY: as the caller promises.
-        unsafe { all::<Avx2, W, 8, 2, 4, 2>(x, width, w, out) }
+        unsafe { all::<Avx2, W, 8, 2, 4, 2>(x, width, w, ahead, out) }
     }
 }
 
@@ -100,6 +102,7 @@ unsafe fn all<V: Vector, W: Stored, const FEW: usize, const T: usize, const R: u
     x: &[f32],
     width: usize,
     w: &[W],
+    ahead: isize,
     out: &mut Target,
 ) {
     let tokens = x.len() / width;
@@ -108,15 +111,15 @@ unsafe fn all<V: Vector, W: Stored, const FEW: usize, const T: usize, const R: u
     unsafe {
         for row in (0..out.width).step_by(R) {
             for token in (0..whole).step_by(T) {
-                tile::<V, W, T, R>(x, width, w, [token, row], out);
+                tile::<V, W, T, R>(x, width, w, ahead, [token, row], out);
             }
         }
         match tokens - whole {
-            3 => (0..out.width).step_by(THREE).for_each(|row| tile::<V, W, 3, THREE>(x, width, w, [whole, row], out)),
-            2 => (0..out.width).step_by(4).for_each(|row| tile::<V, W, 2, 4>(x, width, w, [whole, row], out)),
+            3 => (0..out.width).step_by(THREE).for_each(|row| tile::<V, W, 3, THREE>(x, width, w, ahead, [whole, row], out)),
+            2 => (0..out.width).step_by(4).for_each(|row| tile::<V, W, 2, 4>(x, width, w, ahead, [whole, row], out)),
             _ => {
                 for token in whole..tokens {
-                    (0..out.width).step_by(FEW).for_each(|row| tile::<V, W, 1, FEW>(x, width, w, [token, row], out));
+                    (0..out.width).step_by(FEW).for_each(|row| tile::<V, W, 1, FEW>(x, width, w, ahead, [token, row], out));
                 }
             }
         }
@@ -132,6 +135,7 @@ unsafe fn tile<V: Vector, W: Stored, const T: usize, const R: usize>(
     x: &[f32],
     width: usize,
     w: &[W],
+    ahead: isize,
     [token, row]: [usize; 2],
     out: &mut Target,
 ) {
@@ -151,6 +155,9 @@ unsafe fn tile<V: Vector, W: Stored, const T: usize, const R: usize>(
                 *tokens = V::f32s(x.add(t * width + at));
             }
             for r in 0..R {
+                if ahead != 0 && (at * size_of::<W>()).is_multiple_of(LINE) {
+                    prefetch(from[r].wrapping_add(at).wrapping_byte_offset(ahead).cast());
+                }
                 let weights = W::load::<V>(from[r].add(at));
                 for t in 0..T {
                     sums[t * R + r] = V::fma(tokens[t], weights, sums[t * R + r]);
@@ -197,7 +204,7 @@ mod tests {
     fn bits(level: Level, x: &[f32], width: usize, w: Floats) -> Vec<u32> {
         let rows = w.len() / width;
         let mut out = vec![f32::NAN; x.len() / width * rows];
-        products_at(level, x, width, w, &mut Target::rows(&mut out, rows));
+        products_at(level, x, width, w, 0, &mut Target::rows(&mut out, rows));
         out.iter().map(|x| x.to_bits()).collect()
     }
 
