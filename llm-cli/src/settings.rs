@@ -1,6 +1,6 @@
 //! Raw flags in, ready objects out: done once, before any work.
 
-use llm_infer::checkpoint::{Progress, Stage};
+use llm_infer::checkpoint::{LoadReport, Progress, Stage};
 use llm_infer::device::{self, DeviceChoice, DeviceInfo};
 use llm_infer::generate::GenerateOptions;
 use llm_infer::sample::{Sampler, SamplingConfig, SamplingOptions};
@@ -117,6 +117,7 @@ fn report_load(model: &Model, ui: &Ui) {
         details.push_str(&format!(", {} {from} -> {to}", tensors(change.tensors)));
     }
     ui.detail(&details);
+    ui.detail(&speed(report, model.load_s()));
     let cache = &report.cache;
     for (what, file) in [("mapped from", &cache.mapped), ("written to", &cache.written)] {
         if let Some(file) = file {
@@ -145,6 +146,14 @@ fn report_load(model: &Model, ui: &Ui) {
         let (what, first) = (tensors(count), first.join(", "));
         ui.warning(&format!("{what} that the model has no place for {were} left out: {first}{more} (`--strict` refuses that)"));
     }
+}
+
+/// What was read, and how fast; opening files, tokenizer and template counted apart.
+fn speed(report: &LoadReport, load_s: f64) -> String {
+    let (bytes, seconds) = (report.bytes_read as f64, report.seconds);
+    let rate = if bytes > 0.0 { format!(", {:.2} GB/s", bytes / seconds.max(1e-9) / 1e9) } else { String::new() };
+    let (read, held, other) = (bytes / 1e6, report.bytes as f64 / 1e6, load_s - seconds);
+    format!("read {read:.1} MB into {held:.1} MB of weights in {seconds:.2} s{rate}; the rest of loading took {other:.2} s")
 }
 
 /// `1 tensor`, `2 tensors`.

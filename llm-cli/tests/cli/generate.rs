@@ -107,7 +107,7 @@ fn an_answer_that_is_cut_without_being_asked_is_noticed() {
 fn verbose_tells_what_ran_where() {
     let outcome = run(&["generate", &fixture("llama"), "--prompt", "a", "--max-tokens", "2", "--device", "cpu", "-v"]);
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
-    for part in ["device cpu", "sampling {", "keys and values f16", "attention", "flex"] {
+    for part in ["device cpu", "MB of weights in", " GB/s; the rest", "sampling {", "keys and values f16", "attention", "flex"] {
         assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
     }
 }

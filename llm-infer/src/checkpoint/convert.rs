@@ -1,10 +1,16 @@
 //! From the stored dtype to the model's, and the search for values that are not numbers.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use burn::tensor::{DType, TensorData, bf16, f16};
 use half::slice::HalfFloatSliceExt;
+use llm_model::ops::threads;
 
 use super::source::TensorInfo;
 use crate::{Error, Result};
+
+/// Numbers that one thread looks at at a time.
+const PIECE: usize = 1 << 18;
 
 /// `data` as `target`; a finite value that `target` cannot hold is refused, not turned into infinity.
 pub(crate) fn convert(data: TensorData, target: DType, info: &TensorInfo) -> Result<TensorData> {
@@ -38,10 +44,33 @@ fn widen(data: &TensorData, target: DType) -> Option<TensorData> {
 
 /// Refuses the first NaN or infinity of `data`, naming tensor and index.
 pub(super) fn require_finite(data: &TensorData, info: &TensorInfo) -> Result<()> {
+    if is_finite(data) {
+        return Ok(());
+    }
     match first(data, |value| !value.is_finite()) {
         Some((index, value)) => Err(Error::invalid(&info.file, place(info, index), format!("`{value}`"), "a finite number")
             .with_hint("the file is damaged; fetch it again")),
         None => Ok(()),
+    }
+}
+
+/// Whether all floats are finite; looked at by all threads, without a way out of the loop, which would keep it from using vectors.
+fn is_finite(data: &TensorData) -> bool {
+    fn all<T: Sync>(values: &[T], finite: impl Fn(&T) -> bool + Sync) -> bool {
+        let all = AtomicBool::new(true);
+        threads::for_each(values.len().div_ceil(PIECE), |index| {
+            let piece = &values[index * PIECE..values.len().min((index + 1) * PIECE)];
+            if !piece.iter().fold(true, |all, value| all & finite(value)) {
+                all.store(false, Ordering::Relaxed);
+            }
+        });
+        all.into_inner()
+    }
+    match data.dtype() {
+        DType::F32 => data.as_slice().is_ok_and(|values| all(values, |value: &f32| value.is_finite())),
+        DType::F16 => data.as_slice().is_ok_and(|values| all(values, |value: &f16| value.is_finite())),
+        DType::BF16 => data.as_slice().is_ok_and(|values| all(values, |value: &bf16| value.is_finite())),
+        _ => false,
     }
 }
 
@@ -130,5 +159,10 @@ mod tests {
             "m: tensor `w` at [1, 1]: got `-inf`, expected a finite number"
         );
         assert!(require_finite(&TensorData::new(vec![1i32], [1]), &info(&[1])).is_ok());
+        let mut many = vec![f16::MAX; 2 * PIECE + 7];
+        assert!(require_finite(&TensorData::new(many.clone(), [2 * PIECE + 7]), &info(&[2 * PIECE + 7])).is_ok());
+        many[2 * PIECE + 6] = f16::NAN;
+        let message = require_finite(&TensorData::new(many, [2 * PIECE + 7]), &info(&[2 * PIECE + 7])).unwrap_err().to_string();
+        assert!(message.starts_with(&format!("m: tensor `w` at [{}]: got `NaN`", 2 * PIECE + 6)), "{message}");
     }
 }

@@ -7,8 +7,9 @@ use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::{DType, TensorData};
 use llm_model::arch::{self, Layout, Piece};
-use llm_model::quant::{QuantShape, StoredMatrix};
+use llm_model::quant::{QuantShape, RowsMut};
 
+use super::rows::QuantRows;
 use super::source::{Blob, TensorInfo, WeightSource};
 use crate::{Error, Result};
 
@@ -128,26 +129,6 @@ impl Part {
         }
     }
 
-    /// Appends its rows of `matrix`, which is stored in the same format, to `out`.
-    fn append_quantized(&self, matrix: &StoredMatrix, out: &mut StoredMatrix) {
-        let (bytes, scales, blocks) = (matrix.shape.row_bytes(), matrix.shape.scales(), matrix.shape.blocks());
-        let all = 0..matrix.shape.rows;
-        let mut row = |row: usize| {
-            out.values.extend_from_slice(&matrix.values[row * bytes..][..bytes]);
-            out.scales.extend_from_slice(&matrix.scales[row * scales..][..scales]);
-            if matrix.shape.format.has_minima() {
-                out.minima.extend_from_slice(&matrix.minima[row * scales..][..scales]);
-            }
-            if matrix.shape.format.steps().is_some() {
-                out.steps.extend_from_slice(&matrix.steps[row * blocks..][..blocks]);
-            }
-        };
-        match &self.piece.rows {
-            Some(chosen) => chosen.iter().for_each(|index| row(*index)),
-            None => all.for_each(row),
-        }
-    }
-
     /// Appends its numbers to `out`.
     fn append(&self, data: &TensorData, out: &mut Vec<u8>) {
         let ([rows, width], size) = (self.table(), self.stored.dtype.size());
@@ -197,26 +178,67 @@ impl WeightSource for Derived {
         Ok(TensorData::new(data.iter::<f32>().map(|w| 1.0 + w).collect::<Vec<_>>(), shape))
     }
 
-    fn read_quantized(&self, name: &str) -> Result<StoredMatrix> {
-        let Some(parts) = self.parts.get(name) else { return self.source.read_quantized(name) };
-        let first = self.source.read_quantized(&parts[0].stored.name)?;
+    fn quantized_rows(&self, name: &str) -> Result<Box<dyn QuantRows + '_>> {
+        let Some(parts) = self.parts.get(name) else { return self.source.quantized_rows(name) };
+        let mut pieces = Vec::with_capacity(parts.len());
+        for part in parts {
+            part.require_type_of(&parts[0])?;
+            let rows = self.source.quantized_rows(&part.stored.name)?;
+            pieces.push(RowsOf { rows, chosen: part.piece.rows.as_deref(), count: part.shape()[0] });
+        }
         if let [part] = &parts[..]
             && part.piece.is_whole()
         {
-            return Ok(first);
+            return Ok(pieces.remove(0).rows);
         }
-        let rows = parts.iter().map(|part| part.shape()[0]).sum();
-        let shape = QuantShape { rows, ..first.shape };
-        let mut out = StoredMatrix { shape, values: Vec::new(), scales: Vec::new(), minima: Vec::new(), steps: Vec::new() };
-        parts[0].append_quantized(&first, &mut out);
-        for part in &parts[1..] {
-            part.require_type_of(&parts[0])?;
-            part.append_quantized(&self.source.read_quantized(&part.stored.name)?, &mut out);
-        }
-        Ok(out)
+        let shape = QuantShape { rows: pieces.iter().map(|piece| piece.count).sum(), ..pieces[0].rows.shape() };
+        Ok(Box::new(DerivedRows { shape, pieces }))
     }
 
     fn blobs(&self) -> Vec<&Blob> {
         self.source.blobs()
+    }
+}
+
+/// Rows of several quantized tensors, one behind the other.
+struct DerivedRows<'a> {
+    shape: QuantShape,
+    pieces: Vec<RowsOf<'a>>,
+}
+
+/// Some rows of a stored tensor.
+struct RowsOf<'a> {
+    rows: Box<dyn QuantRows + 'a>,
+    /// Which ones, in their order; `None` is all.
+    chosen: Option<&'a [usize]>,
+    count: usize,
+}
+
+impl RowsOf<'_> {
+    /// The stored row that the row `index` is, and how many follow each other from there on, `most` at most.
+    fn run(&self, index: usize, most: usize) -> (usize, usize) {
+        let most = most.min(self.count - index);
+        let Some(chosen) = self.chosen else { return (index, most) };
+        let chosen = &chosen[index..index + most];
+        (chosen[0], chosen.iter().zip(chosen[0]..).take_while(|(row, next)| *row == next).count())
+    }
+}
+
+impl QuantRows for DerivedRows<'_> {
+    fn shape(&self) -> QuantShape {
+        self.shape
+    }
+
+    fn read(&self, first: usize, mut out: RowsMut, bytes: &mut Vec<u8>) -> Result<()> {
+        let (mut begin, mut done) = (0, 0);
+        for piece in &self.pieces {
+            while done < out.shape.rows && first + done < begin + piece.count {
+                let (row, count) = piece.run(first + done - begin, out.shape.rows - done);
+                piece.rows.read(row, out.part(done..done + count), bytes)?;
+                done += count;
+            }
+            begin += piece.count;
+        }
+        Ok(())
     }
 }

@@ -18,9 +18,9 @@ use super::module::{ModulePath, Parameter, parameters};
 use super::options::{LoadOptions, Progress, Stage, WeightDtype, require_uncancelled};
 use super::packed::{CacheReport, Packed, Slot};
 use super::report::{LoadReport, Mismatch};
-use super::resident::Resident;
+use super::resident::{Resident, tensor};
 use super::source::{TensorInfo, WeightSource};
-use crate::quantize::{pack, pack_stored, rtn};
+use crate::quantize::{Room, pack, pack_rows, rtn};
 use crate::{Error, Result};
 
 /// Uploads wait for the device after this many bytes, so that its queue never holds the model a second time.
@@ -276,16 +276,16 @@ impl<'a> Loader<'a> {
         self.wanted.remove(path);
         require_uncancelled(self.options.cancel)?;
         let [rows, width] = weight.shape();
+        let shape = QuantShape { format, rows, width };
         let names = part_names(path);
         let [values, factors] = match (self.packed.tensor(&names[0]), self.packed.tensor(&names[1])) {
             (Some(values), Some(factors)) => [values, factors],
             _ => {
-                let parts = self.tiles(info, format)?;
+                let parts = self.tiles(info, shape)?;
                 names.iter().zip(&parts).for_each(|(name, data)| self.packed.put(name, data));
-                parts.map(|data| self.resident.keep(data))
+                parts
             }
         };
-        let shape = QuantShape { format, rows, width };
         *weight = Weight::Quantized(QuantWeight::from_data(values, factors, shape, &self.options.device));
         self.report.count_packed(info, [rows, width], format);
         self.tell(info, None);
@@ -293,18 +293,26 @@ impl<'a> Loader<'a> {
     }
 
     /// Values and factors of a matrix that is quantized in the file, or is quantized here.
-    fn tiles(&self, info: &TensorInfo, format: QuantFormat) -> Result<[TensorData; 2]> {
-        let rows = info.shape.first().map_or(1, |rows| (*rows).max(1)) as u64;
+    fn tiles(&mut self, info: &TensorInfo, shape: QuantShape) -> Result<[TensorData; 2]> {
+        let ([values, factors], format) = (shape.dims(), shape.format);
+        let mut rooms = [(values, DType::I32), (factors, DType::F16)]
+            .map(|(dims, dtype)| self.resident.room(dims.iter().product::<usize>() * dtype.size()));
+        let rows = shape.rows.max(1) as u64;
         let step = |done: usize| {
             self.tell(info, Some(info.bytes / rows * done as u64));
             require_uncancelled(self.options.cancel)
         };
+        let [values_room, factors_room] = &mut rooms;
+        let room = Room { values: values_room, factors: factors_room };
         if info.format.is_some() {
-            return pack_stored(&self.source.read_quantized(&info.name)?, step);
+            pack_rows(&*self.source.quantized_rows(&info.name)?, room, step)?;
+        } else {
+            let data = self.source.read(&info.name)?;
+            require_finite(&data, info)?;
+            pack(&data, format, room, |weights, values| rtn::round(format, weights, &[1.0; BLOCK], values), step)?;
         }
-        let data = self.source.read(&info.name)?;
-        require_finite(&data, info)?;
-        pack(&data, format, |weights, values| rtn::round(format, weights, &[1.0; BLOCK], values), step)
+        let [values_room, factors_room] = rooms;
+        Ok([tensor(values_room, &values, DType::I32), tensor(factors_room, &factors, DType::F16)])
     }
 
     /// Says that the tensor `info` is done, or of how many of its bytes something is made.

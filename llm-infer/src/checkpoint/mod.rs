@@ -3,6 +3,7 @@
 //! [`Checkpoint::open`] finds the files and checks their headers; nothing is allocated on the word of a file that its size does not
 //! bear out. [`Checkpoint::load`] streams the tensors into a [`Transformer`], one by one. [`save`] writes the same format.
 
+mod check;
 mod convert;
 mod derived;
 mod folder;
@@ -17,6 +18,7 @@ mod module;
 mod new_file;
 mod new_folder;
 mod notes;
+mod open;
 mod options;
 mod packed;
 mod pytorch;
@@ -24,6 +26,7 @@ mod quantized;
 mod quantized_file;
 mod report;
 pub(crate) mod resident;
+pub(crate) mod rows;
 mod safetensors;
 mod save;
 mod sharded;
@@ -36,18 +39,16 @@ mod tests;
 mod text;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use burn::module::Module;
 use burn::tensor::{Device, TensorData};
 use llm_model::quant::QuantFormat;
-use llm_model::{DecoderLayer, LayerVisitor, ModelConfig, Transformer, arch, quant, visit_layer};
+use llm_model::{DecoderLayer, ModelConfig, Transformer, arch};
 use serde_json::Value;
 
 use self::load::Origin;
 pub use self::safetensors::Safetensors;
-use self::sniff::Format;
-use self::text::{Templates, TextSource};
+use self::text::TextSource;
 pub(crate) use convert::convert as cast;
 pub use generation_config::GenerationConfig;
 pub(crate) use new_file::{require_writable, write_atomic};
@@ -58,6 +59,7 @@ pub use options::{LoadOptions, Progress, SaveOptions, Stage, WeightDtype};
 pub use packed::{CacheEntry, CacheReport, PackedCache};
 pub(crate) use quantized_file::{Form, Planned, QuantizedFile};
 pub use report::{CheckReport, Conversion, LoadReport};
+pub use rows::QuantRows;
 pub use sharded::Sharded;
 pub use slow::SlowPath;
 pub use source::{TensorInfo, WeightSource};
@@ -78,97 +80,6 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a Hugging Face folder, a file of safetensors or PyTorch beside its config.json, a GGUF file, or one of llama2.c; no tensor
-    /// is read. What a file is decides its content, not its name.
-    ///
-    /// # Errors
-    ///
-    /// Files that are missing, unreadable, no regular files, or malformed in any way; see [`Safetensors`] for what is checked.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let files = folder::Files::find(path)?;
-        match sniff::format(&files.weights)? {
-            Format::Gguf => Self::open_gguf(path, &files.weights),
-            Format::Llama2c => Self::open_llama2c(path, &files.weights),
-            _ => Self::open_folder(path, files),
-        }
-    }
-
-    fn open_gguf(path: &Path, file: &Path) -> Result<Self> {
-        let gguf::Parts { source, config, vocabulary, templates } = gguf::open(file)?;
-        let text = TextSource::Tokens { vocabulary: vocabulary.map(Box::new), templates };
-        Self::of_one_file(path, file, source, config, text)
-    }
-
-    fn open_llama2c(path: &Path, file: &Path) -> Result<Self> {
-        let (source, config, vocabulary) = llama2c::open(file)?;
-        let text = TextSource::Tokens { vocabulary: vocabulary.map(Box::new), templates: Templates::default() };
-        Self::of_one_file(path, file, source, config, text)
-    }
-
-    /// A model whose `file` says all that config.json would.
-    fn of_one_file(path: &Path, file: &Path, source: Box<dyn WeightSource>, config: Value, text: TextSource) -> Result<Self> {
-        let checkpoint = Self {
-            path: path.to_owned(),
-            text,
-            config_path: file.to_owned(),
-            generation_config: GenerationConfig::from_json(file, None, &config)?,
-            config,
-            source,
-        };
-        checkpoint.check_quantization()?;
-        Ok(checkpoint)
-    }
-
-    fn open_folder(path: &Path, files: folder::Files) -> Result<Self> {
-        let config_path = files.config();
-        if config_path.symlink_metadata().is_err() {
-            return Err(Error::invalid(path, "config.json", "nothing", "the model's configuration beside its weights")
-                .with_hint("give a folder as Hugging Face lays it out: config.json, tokenizer.json, model.safetensors"));
-        }
-        let mut config = json::read_object(&config_path)?;
-        let source = grouped::unpacked(&files.folder, &config_path, files.open_weights()?, &mut config)?;
-        let generation_path = files.generation_config();
-        let has_generation_config = generation_path.symlink_metadata().is_ok();
-        let generation_config = if has_generation_config { Some(json::read_object(&generation_path)?) } else { None };
-        let checkpoint = Self {
-            path: path.to_owned(),
-            generation_config: GenerationConfig::from_json(&generation_path, generation_config.as_ref(), &config)?,
-            source: as_parameters(source, &config_path, &config)?,
-            text: TextSource::Folder(files.folder),
-            config_path,
-            config,
-        };
-        checkpoint.check_quantization()?;
-        Ok(checkpoint)
-    }
-
-    /// A checkpoint that is part of the binary, called `name` in messages.
-    ///
-    /// # Errors
-    ///
-    /// The same as for files.
-    pub fn from_bytes(name: &str, config: &str, generation_config: Option<&str>, safetensors: &'static [u8]) -> Result<Self> {
-        let path = Path::new(name);
-        let (config_path, generation_path) = (path.join("config.json"), path.join("generation_config.json"));
-        let config = json::parse_object(&config_path, config.as_bytes())?;
-        let generation_config = generation_config.map(|text| json::parse_object(&generation_path, text.as_bytes())).transpose()?;
-        let checkpoint = Self {
-            path: path.to_owned(),
-            text: TextSource::Embedded,
-            generation_config: GenerationConfig::from_json(&generation_path, generation_config.as_ref(), &config)?,
-            source: as_parameters(
-                quantized::joined(Safetensors::from_bytes(path.join("model.safetensors"), safetensors)?)?,
-                &config_path,
-                &config,
-            )?,
-            config_path,
-            config,
-        };
-        checkpoint.check_quantization()?;
-        Ok(checkpoint)
-    }
-
     /// The path it was opened by, or the name of an embedded one.
     pub fn path(&self) -> &Path {
         &self.path
@@ -291,22 +202,6 @@ impl Checkpoint {
         Some(Scheme { layers: layers.map_or(embedding, |(_, format)| format), embedding })
     }
 
-    /// Refuses a configuration and weights of which only one speaks of our quantization.
-    fn check_quantization(&self) -> Result<()> {
-        let method = self.config.get("quantization_config").and_then(|quantization| quantization.get("quant_method"));
-        let said = method.and_then(Value::as_str) == Some(quant::METHOD);
-        if said == self.is_quantized() {
-            return Ok(());
-        }
-        let (path, field, got, expected) = if said {
-            let weights = self.tensors().first().map_or(self.path.as_path(), |info| &info.file);
-            (weights, format!("__metadata__: {}", notes::KEY), "nothing", "how to unpack the weights that config.json calls quantized")
-        } else {
-            (self.config_path.as_path(), "quantization_config".to_owned(), "nothing", "the method by which the weights are quantized")
-        };
-        Err(Error::invalid(path, field, got, expected).with_hint("another program rewrote the file; quantize the model again"))
-    }
-
     /// Reads the weights into a model whose layers are `L`.
     ///
     /// # Errors
@@ -354,84 +249,6 @@ impl Checkpoint {
     pub(crate) fn is_no_weight(&self, name: &str) -> Result<bool> {
         Ok(is_no_weight(name, &self.model_config()?))
     }
-
-    /// Checks that the tensors are those of the architecture, by name and shape; none is read.
-    ///
-    /// # Errors
-    ///
-    /// A configuration that is not understood, tensors that are missing or misshapen, and ends of answers that are no tokens.
-    pub fn check_shapes(&self) -> Result<()> {
-        visit_layer(&self.model_config()?, CheckShapes(self))
-    }
-
-    /// As [`Checkpoint::check_shapes`] of a model whose layers are `L`.
-    ///
-    /// # Errors
-    ///
-    /// See there.
-    pub fn check_shapes_of<L: DecoderLayer>(&self) -> Result<()> {
-        let config = self.model_config()?;
-        self.generation_config.check_ids(&self.path, config.vocab_size)?;
-        load::compare(&config.init_with::<L>(&Device::flex()), &*self.source, &self.path, &arch::tensor_name)
-    }
-
-    /// Reads every tensor and refuses the first NaN or infinity, and what the format of a quantized one does not have.
-    ///
-    /// # Errors
-    ///
-    /// The tensor and index of a value that is no finite number, unreadable files, and [`Error::Cancelled`].
-    pub fn check(&self, progress: Option<&dyn Fn(&Progress)>, cancel: Option<&AtomicBool>) -> Result<CheckReport> {
-        let tensors = self.tensors();
-        let total_bytes = tensors.iter().map(|info| info.bytes).sum();
-        let mut report = CheckReport { tensors: 0, values: 0, bytes: 0 };
-        for info in tensors {
-            require_uncancelled(cancel)?;
-            match info.format {
-                Some(_) => drop(self.source.read_quantized(&info.name)?),
-                None => convert::require_finite(&self.source.read(&info.name)?, info)?,
-            }
-            report.tensors += 1;
-            report.values += info.elements();
-            report.bytes += info.bytes;
-            if let Some(progress) = progress {
-                let (total_tensors, bytes) = (tensors.len(), report.bytes);
-                progress(&Progress {
-                    tensor: &info.name,
-                    tensors: report.tensors,
-                    total_tensors,
-                    bytes,
-                    total_bytes,
-                    ..Progress::default()
-                });
-            }
-        }
-        Ok(report)
-    }
-}
-
-/// Checks the shapes for whatever layers the model has.
-struct CheckShapes<'a>(&'a Checkpoint);
-
-impl LayerVisitor for CheckShapes<'_> {
-    type Output = Result<()>;
-
-    fn visit<L: DecoderLayer>(self) -> Result<()> {
-        self.0.check_shapes_of::<L>()
-    }
-}
-
-/// `source` as the parameters of the model that `config` describes. What `llm quantize` wrote holds these already, whatever the family,
-/// and a configuration that is not understood is refused by whoever asks for it.
-fn as_parameters(source: Box<dyn WeightSource>, config_path: &Path, config: &Value) -> Result<Box<dyn WeightSource>> {
-    let quantized = source.tensors().iter().any(|info| info.format.is_some());
-    let layout = model_config(config_path, config).ok().filter(|_| !quantized).and_then(|config| arch::layout(&config));
-    Ok(match layout {
-        Some(layout) => {
-            let source = if layout.stacked_experts { Box::new(stacked::Stacked::new(source)?) } else { source };
-            Box::new(derived::Derived::new(source, &layout)?)
-        }
-        None => source,
-    })
 }
 
 /// Writes `model` as `model.safetensors` and `config` as `config.json` into `folder`, which transformers can load too.

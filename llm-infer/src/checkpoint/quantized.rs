@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use burn::tensor::{DType, TensorData, f16};
-use llm_model::quant::{Flaw, QuantShape, StoredMatrix};
+use llm_model::quant::{Flaw, QuantShape, RowsMut, check_values, get_planes};
 
 use super::notes;
+use super::rows::{QuantRows, sound};
 use super::safetensors::Safetensors;
 use super::source::{Blob, TensorInfo, WeightSource};
 use crate::{Error, Result};
@@ -73,16 +74,6 @@ impl Quantized {
         let tensors = file.tensors().iter().filter_map(listed).collect();
         Ok(Self { tensors, shapes: shapes.into_iter().collect(), file })
     }
-
-    fn bytes(&self, name: &str, part: &str) -> Result<Vec<u8>> {
-        let data = self.file.read(&format!("{name}{part}"))?;
-        data.try_into_vec().map_err(|error| Error::invalid(self.file.path(), format!("tensor `{name}{part}`"), error, "u8"))
-    }
-
-    fn factors(&self, name: &str, part: &str) -> Result<Vec<f16>> {
-        let data = self.file.read(&format!("{name}{part}"))?;
-        data.try_into_vec().map_err(|error| Error::invalid(self.file.path(), format!("tensor `{name}{part}`"), error, "f16"))
-    }
 }
 
 impl WeightSource for Quantized {
@@ -98,22 +89,59 @@ impl WeightSource for Quantized {
         Ok(TensorData::new(matrix.dequantize(), [matrix.rows, matrix.width]))
     }
 
-    fn read_quantized(&self, name: &str) -> Result<StoredMatrix> {
-        let path = self.file.path();
-        let unknown = || Error::invalid(path, format!("tensor `{name}`"), "no such quantized tensor", "one");
+    fn quantized_rows(&self, name: &str) -> Result<Box<dyn QuantRows + '_>> {
+        let unknown = || Error::invalid(self.file.path(), format!("tensor `{name}`"), "no such quantized tensor", "one");
         let shape = *self.shapes.get(name).ok_or_else(unknown)?;
-        let minima = if shape.format.has_minima() { self.factors(name, MINIMA)? } else { Vec::new() };
-        let steps = if shape.format.steps().is_some() { self.bytes(name, STEPS)? } else { Vec::new() };
-        let steps = steps.as_chunks().0.to_vec();
-        let stored = StoredMatrix { shape, values: self.bytes(name, VALUES)?, scales: self.factors(name, SCALES)?, minima, steps };
-        stored.check().map_err(|Flaw { part, row, place, got, expected }| {
-            Error::invalid(path, format!("tensor `{name}.{part}` at [{row}, {place}]"), format!("`{got}`"), expected)
-                .with_hint("the file is damaged; quantize the model again")
-        })?;
-        Ok(stored)
+        Ok(Box::new(Rows { file: &self.file, name: name.to_owned(), shape }))
     }
 
     fn blobs(&self) -> Vec<&Blob> {
         self.file.blobs()
+    }
+}
+
+/// The rows of one quantized tensor.
+struct Rows<'a> {
+    file: &'a Safetensors,
+    name: String,
+    shape: QuantShape,
+}
+
+impl Rows<'_> {
+    /// The bytes of `part` in `count` rows from `first` on, of which a row has `of_row`.
+    fn part<'b>(&self, part: &str, first: usize, count: usize, of_row: usize, bytes: &'b mut Vec<u8>) -> Result<&'b [u8]> {
+        bytes.resize(count * of_row, 0);
+        self.file.read_bytes(&format!("{}{part}", self.name), first * of_row, bytes)?;
+        Ok(bytes)
+    }
+
+    fn flaw(&self, Flaw { part, row, place, got, expected }: Flaw) -> Error {
+        let field = format!("tensor `{}.{part}` at [{row}, {place}]", self.name);
+        Error::invalid(self.file.path(), field, format!("`{got}`"), expected).with_hint("the file is damaged; quantize the model again")
+    }
+}
+
+impl QuantRows for Rows<'_> {
+    fn shape(&self) -> QuantShape {
+        self.shape
+    }
+
+    fn read(&self, first: usize, out: RowsMut, bytes: &mut Vec<u8>) -> Result<()> {
+        let (shape, count) = (out.shape, out.shape.rows);
+        let factors = |bytes: &[u8], out: &mut [f16]| {
+            out.iter_mut().zip(bytes.as_chunks().0).for_each(|(factor, bytes)| *factor = f16::from_le_bytes(*bytes));
+        };
+        factors(self.part(SCALES, first, count, 2 * shape.scales(), bytes)?, out.scales);
+        if !out.minima.is_empty() {
+            factors(self.part(MINIMA, first, count, 2 * shape.scales(), bytes)?, out.minima);
+        }
+        if !out.steps.is_empty() {
+            out.steps.as_flattened_mut().copy_from_slice(self.part(STEPS, first, count, 2 * shape.blocks(), bytes)?);
+        }
+        let values = self.part(VALUES, first, count, shape.row_bytes(), bytes)?;
+        for (bytes, row) in values.chunks_exact(shape.row_bytes()).zip(out.values.chunks_exact_mut(shape.width)) {
+            get_planes(shape.format.bits(), bytes, row);
+        }
+        sound(out.check().and_then(|()| check_values(shape, values)), first, |flaw| self.flaw(flaw))
     }
 }

@@ -1,12 +1,12 @@
 //! Where the weights of a model lie in memory: side by side, in huge pages.
 
-use burn::tensor::{AllocationProperty, Bytes, Device, TensorData};
+use burn::tensor::{AllocationProperty, Bytes, DType, Device, TensorData};
 use bytes::{Buf, BytesMut};
-use llm_model::ops::memory::use_huge_pages;
+use llm_model::ops::memory::{populate, use_huge_pages};
 
 /// Bytes that are allocated at once; what is not used of them is never touched.
 const CHUNK: usize = 64 << 20;
-/// From this size on, tensors stay where they are.
+/// From this size on, tensors that are in memory stay where they are.
 const LARGE: usize = 8 << 20;
 /// Bytes of a cache line.
 const LINE: usize = 64;
@@ -19,9 +19,24 @@ pub struct Resident {
 }
 
 impl Resident {
-    /// For weights on `device`; does nothing where these are copied to memory of the device.
+    /// For weights on `device`; they are only copied where that has memory of its own.
     pub fn new(device: &Device) -> Self {
         Self { rest: BytesMut::new(), in_place: computes_in_place(device) }
+    }
+
+    /// Room for `length` bytes, which are zeros, where they shall stay; [`tensor`] makes a tensor of it.
+    pub fn room(&mut self, length: usize) -> BytesMut {
+        if !self.in_place {
+            return BytesMut::zeroed(length);
+        }
+        if self.rest.len() < length + LINE {
+            self.rest = BytesMut::zeroed(CHUNK.max(length + LINE));
+            use_huge_pages(self.rest.as_ptr(), self.rest.len());
+        }
+        let mut room = self.rest.split_to(self.rest.as_ptr().align_offset(LINE) + length);
+        room.advance(room.as_ptr().align_offset(LINE));
+        populate(room.as_ptr(), length);
+        room
     }
 
     /// The same numbers where they shall stay.
@@ -35,17 +50,15 @@ impl Resident {
             use_huge_pages(bytes.as_ptr(), bytes.len());
             return data;
         }
-        if self.rest.capacity() < bytes.len() + LINE {
-            self.rest = BytesMut::with_capacity(CHUNK);
-            use_huge_pages(self.rest.as_ptr(), CHUNK);
-        }
-        let padding = self.rest.as_ptr().align_offset(LINE);
-        self.rest.resize(padding, 0);
-        self.rest.extend_from_slice(bytes);
-        let mut part = self.rest.split();
-        part.advance(padding);
-        TensorData::from_bytes(Bytes::from_shared(part.freeze(), AllocationProperty::Other), data.shape().clone(), data.dtype())
+        let mut room = self.room(bytes.len());
+        room.copy_from_slice(bytes);
+        tensor(room, data.shape(), data.dtype())
     }
+}
+
+/// The tensor whose bytes are in `room`.
+pub fn tensor(room: BytesMut, shape: &[usize], dtype: DType) -> TensorData {
+    TensorData::from_bytes(Bytes::from_shared(room.freeze(), AllocationProperty::Other), shape.to_vec(), dtype)
 }
 
 /// Whether `device` computes on the memory that a tensor is made of: the CPU through Flex, outside training.
@@ -66,6 +79,23 @@ mod tests {
         for (data, kept) in tensors.iter().zip(&kept) {
             assert_eq!(data, kept);
             assert!(data.as_bytes().len() >= LARGE || (kept.as_bytes().as_ptr() as usize).is_multiple_of(LINE));
+        }
+    }
+
+    #[test]
+    fn room_is_empty_begins_at_a_line_and_is_nobody_elses() {
+        for in_place in [true, false] {
+            let mut resident = Resident { rest: BytesMut::new(), in_place };
+            let mut rooms: Vec<_> = [1, 65, LARGE - 1, LARGE, CHUNK - LINE, 130].map(|length| resident.room(length)).into();
+            for (index, room) in rooms.iter_mut().enumerate() {
+                assert!(room.iter().all(|byte| *byte == 0));
+                assert!(!in_place || (room.as_ptr() as usize).is_multiple_of(LINE));
+                room.fill(index as u8 + 1);
+            }
+            for (index, room) in rooms.into_iter().enumerate() {
+                let shape = [room.len()];
+                assert_eq!(tensor(room, &shape, DType::U8), TensorData::new(vec![index as u8 + 1; shape[0]], shape));
+            }
         }
     }
 }

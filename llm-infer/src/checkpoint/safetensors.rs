@@ -82,6 +82,26 @@ impl Safetensors {
         &self.metadata
     }
 
+    /// Fills `buffer` with the bytes of the tensor `name` from `begin` on.
+    ///
+    /// # Errors
+    ///
+    /// An unknown name, bytes that the tensor does not have, and a file that cannot be read or changed since it was opened.
+    pub(super) fn read_bytes(&self, name: &str, begin: usize, buffer: &mut [u8]) -> Result<()> {
+        let index = self.index(name)?;
+        let (begin, bytes) = (begin as u64, self.tensors[index].bytes);
+        if begin + buffer.len() as u64 > bytes {
+            let got = format!("`{bytes}` bytes");
+            return Err(Error::invalid(self.path(), format!("tensor `{name}`"), got, format!("`{}`", begin + buffer.len() as u64)));
+        }
+        self.blob.read_exact_at(self.offsets[index] + begin, buffer)
+    }
+
+    fn index(&self, name: &str) -> Result<usize> {
+        let index = self.by_name.get(name).copied();
+        index.ok_or_else(|| Error::invalid(self.path(), format!("tensor `{name}`"), "nothing", "a tensor"))
+    }
+
     /// The file, or the name of an embedded one.
     pub fn path(&self) -> &Path {
         self.blob.path()
@@ -121,8 +141,7 @@ impl WeightSource for Safetensors {
     }
 
     fn read(&self, name: &str) -> Result<TensorData> {
-        let path = self.blob.path();
-        let index = *self.by_name.get(name).ok_or_else(|| Error::invalid(path, format!("tensor `{name}`"), "nothing", "a tensor"))?;
+        let index = self.index(name)?;
         let info = &self.tensors[index];
         self.blob.read_tensor(self.offsets[index], &info.shape, info.dtype)
     }

@@ -7,14 +7,19 @@
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use burn::tensor::{AllocationProperty, Bytes, DType, TensorData};
 use llm_model::ops::memory::use_huge_pages;
+use llm_model::ops::threads;
 use llm_model::quant::{QuantFormat, StoredMatrix};
 
+use super::rows::{QuantRows, stored};
 use crate::{Error, Result};
+
+/// Bytes that one thread reads at a time: several huge pages, so that two threads seldom ask for the same one.
+const PIECE: usize = 8 << 20;
 
 /// Bytes that the widest numbers are aligned to.
 const ALIGNMENT: usize = 8;
@@ -83,15 +88,24 @@ pub trait WeightSource: Send + Sync {
         Ok(TensorData::from_bytes_vec(part.to_vec(), whole.shape()[1..].to_vec(), whole.dtype()))
     }
 
-    /// Reads the quantized tensor `name` as it is stored.
+    /// The quantized tensor `name`, to be read by rows.
     ///
     /// # Errors
     ///
-    /// As [`WeightSource::read`], a tensor that is not quantized, and values or factors that its format does not have.
-    fn read_quantized(&self, name: &str) -> Result<StoredMatrix> {
+    /// As [`WeightSource::read`], and a tensor that is not quantized.
+    fn quantized_rows(&self, name: &str) -> Result<Box<dyn QuantRows + '_>> {
         let file = self.tensors().first().map(|info| info.file.clone());
         let file = file.as_deref().unwrap_or(Path::new(""));
         Err(Error::invalid(file, format!("tensor `{name}`"), "floats", "a quantized tensor"))
+    }
+
+    /// Reads the quantized tensor `name` whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`WeightSource::quantized_rows`] and [`QuantRows::read`].
+    fn read_quantized(&self, name: &str) -> Result<StoredMatrix> {
+        stored(&*self.quantized_rows(name)?)
     }
 
     /// The bytes behind all tensors, by which a cache knows them; none, as where tensors are computed, is never cached.
@@ -171,12 +185,19 @@ impl Blob {
 }
 
 impl Blob {
-    /// The `length` bytes from `offset` on, in huge pages where they are many: those are asked for before anything is written, as moving
-    /// the bytes there later takes longer than reading them.
+    /// The `length` bytes from `offset` on, by all threads, in huge pages where they are many: those are asked for before anything is
+    /// written, as moving the bytes there later takes longer than reading them.
     pub(super) fn read_bytes(&self, offset: u64, length: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; length];
         use_huge_pages(bytes.as_ptr(), length);
-        self.read_exact_at(offset, &mut bytes)?;
+        let pieces: Vec<_> = bytes.chunks_mut(PIECE).map(|piece| Mutex::new((piece, Ok(())))).collect();
+        threads::for_each(pieces.len(), |index| {
+            let mut piece = pieces[index].lock().unwrap_or_else(PoisonError::into_inner);
+            let (piece, result) = &mut *piece;
+            *result = self.read_exact_at(offset + (index * PIECE) as u64, piece);
+        });
+        let results = pieces.into_iter().map(|piece| piece.into_inner().unwrap_or_else(PoisonError::into_inner).1);
+        results.collect::<Result<()>>()?;
         Ok(bytes)
     }
 

@@ -26,7 +26,7 @@ use llm_model::quant::QuantFormat;
 pub(crate) use job::refuse_overlap;
 pub use job::{QuantizeOptions, quantize, quantize_with};
 pub use moments::Moments;
-pub(crate) use pack::{pack, pack_stored};
+pub(crate) use pack::{Room, pack, pack_rows};
 pub use report::{MatrixReport, QuantizeReport, quality};
 
 use crate::{Error, Result};

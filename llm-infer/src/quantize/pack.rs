@@ -1,20 +1,25 @@
 //! A matrix into its tiles, a strip of sixteen rows at a time, so that neither a copy in f32 nor one of a byte per weight exists.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::{DType, TensorData};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
-use llm_model::ops::memory::use_huge_pages;
-use llm_model::ops::threads;
-use llm_model::quant::{QuantFormat, QuantMatrix, QuantShape, StoredMatrix, tiles};
+use llm_model::quant::{QuantFormat, QuantMatrix, QuantShape, tiles};
 
 use crate::Result;
+use crate::checkpoint::rows::{QuantRows, Strip, for_each_strip};
 
-/// Weights that are packed between two calls of `step`: some tens of milliseconds.
+/// Weights that are packed between two calls of `step`: some milliseconds where they are read, and tens where they are rounded.
 const STEP: usize = 4 << 20;
 
-/// Packed values and factors of `data [rows, width]`, which holds floats; `round` fills the values of a block and returns scale
+/// Where the tiles of a matrix go: bytes of values and of factors, as many as [`QuantShape::dims`] says, which are zeros.
+pub struct Room<'a> {
+    pub values: &'a mut [u8],
+    pub factors: &'a mut [u8],
+}
+
+/// Packs `data [rows, width]`, which holds floats, as `format` into `room`; `round` fills the values of a block and returns scale
 /// and minimum, and is called on all threads. `step` is told now and then how many rows are done, and may end it.
 ///
 /// # Errors
@@ -22,47 +27,49 @@ const STEP: usize = 4 << 20;
 pub fn pack(
     data: &TensorData,
     format: QuantFormat,
+    room: Room,
     round: impl Fn(&[f32], &mut [u8]) -> (f16, f16) + Sync,
     step: impl FnMut(usize) -> Result<()>,
-) -> Result<[TensorData; 2]> {
+) -> Result<()> {
     let (rows, width) = (data.shape()[0], data.shape()[1]);
-    let strip = |from, count| QuantMatrix::quantize(format, &widened(data, from * width, count * width), width, &round);
-    pack_strips(QuantShape { format, rows, width }, strip, step)
+    let fill = |first: usize, strip: &mut Strip| {
+        strip.rows = QuantMatrix::quantize(format, &widened(data, first * width, strip.rows.rows * width), width, &round);
+        Ok(())
+    };
+    pack_strips(QuantShape { format, rows, width }, room, fill, step)
 }
 
-/// Packed values and factors of a matrix as a file holds it; `step` as for [`pack`].
+/// Packs a matrix that is quantized already, by its rows, into `room`; `step` as for [`pack`].
 ///
 /// # Errors
-/// What `step` says.
-pub fn pack_stored(stored: &StoredMatrix, step: impl FnMut(usize) -> Result<()>) -> Result<[TensorData; 2]> {
-    pack_strips(stored.shape, |from, count| stored.rows(from, count), step)
+/// Rows that cannot be read, and what `step` says.
+pub fn pack_rows(rows: &dyn QuantRows, room: Room, step: impl FnMut(usize) -> Result<()>) -> Result<()> {
+    pack_strips(rows.shape(), room, |first, strip| rows.read(first, strip.rows.rows_mut(), &mut strip.bytes), step)
 }
 
-/// `strip` gives some rows, the first and how many, and is called on all threads.
+/// `fill` makes the rows of a strip from its first one on, and is called on all threads.
 fn pack_strips(
     shape: QuantShape,
-    strip: impl Fn(usize, usize) -> QuantMatrix + Sync,
+    room: Room,
+    fill: impl Fn(usize, &mut Strip) -> Result<()> + Sync,
     mut step: impl FnMut(usize) -> Result<()>,
-) -> Result<[TensorData; 2]> {
-    let dims = shape.dims();
-    let counts = dims.map(|dims| dims[1..].iter().product::<usize>().max(1));
-    let (mut values, mut factors) = (vec![0; dims[0][0] * counts[0]], vec![f16::ZERO; dims[1][0] * counts[1]]);
-    // Before they are written, so that they need not be moved.
-    use_huge_pages(values.as_ptr().cast(), 4 * values.len());
-    let pieces: Vec<_> = values.chunks_mut(counts[0]).zip(factors.chunks_mut(counts[1])).map(Mutex::new).collect();
+) -> Result<()> {
+    let strips = shape.rows.div_ceil(tiles::ROWS);
+    let (values, factors) = (room.values.len() / strips.max(1), room.factors.len() / strips.max(1));
+    let pieces: Vec<_> =
+        room.values.chunks_exact_mut(values.max(1)).zip(room.factors.chunks_exact_mut(factors.max(1))).map(Mutex::new).collect();
     let at_once = (STEP / (tiles::ROWS * shape.width).max(1)).max(1);
-    for (part, pieces) in pieces.chunks(at_once).enumerate() {
-        step((part * at_once * tiles::ROWS).min(shape.rows))?;
-        threads::for_each(pieces.len(), |index| {
-            let from = (part * at_once + index) * tiles::ROWS;
-            let packed = tiles::pack(&strip(from, tiles::ROWS.min(shape.rows - from)));
-            let mut piece = pieces[index].lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            piece.0.copy_from_slice(&packed.values);
-            piece.1.copy_from_slice(&packed.factors);
-        });
+    for from in (0..strips).step_by(at_once) {
+        step(from * tiles::ROWS)?;
+        for_each_strip(shape, from..strips.min(from + at_once), |first, strip| {
+            fill(first, strip)?;
+            let mut piece = pieces[first / tiles::ROWS].lock().unwrap_or_else(PoisonError::into_inner);
+            let (values, factors) = &mut *piece;
+            tiles::pack_strip(&strip.rows, values, factors);
+            Ok(())
+        })?;
     }
-    drop(pieces);
-    Ok([TensorData::new(values, dims[0]), TensorData::new(factors, dims[1])])
+    Ok(())
 }
 
 /// `count` numbers from `from` on in f32.
@@ -76,4 +83,32 @@ pub fn widened(data: &TensorData, from: usize, count: usize) -> Vec<f32> {
         other => unreachable!("weights are floats, got {other:?}"),
     }
     .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use llm_model::quant::StoredMatrix;
+
+    use super::*;
+
+    #[test]
+    fn tiles_are_those_of_the_readable_path() {
+        for format in QuantFormat::ALL {
+            for (rows, width) in [(16, 256), (40, 512), (33, 300), (1, 32)] {
+                let shape = QuantShape { format, rows, width };
+                let (matrix, [values, factors]) = (QuantMatrix::random(shape), shape.dims().map(|dims| dims.iter().product::<usize>()));
+                let (mut values, mut factors) = (vec![0; 4 * values], vec![0; 2 * factors]);
+                let mut told = Vec::new();
+                let step = |rows| {
+                    told.push(rows);
+                    Ok(())
+                };
+                pack_rows(&StoredMatrix::from(&matrix), Room { values: &mut values, factors: &mut factors }, step).unwrap();
+                let tiles = tiles::pack(&matrix);
+                assert!(values.as_chunks().0.iter().map(|word| i32::from_ne_bytes(*word)).eq(tiles.values), "{format} {rows} x {width}");
+                assert!(factors.as_chunks().0.iter().map(|half| f16::from_ne_bytes(*half)).eq(tiles.factors), "{format} {rows} x {width}");
+                assert_eq!(told, [0]);
+            }
+        }
+    }
 }

@@ -4,6 +4,10 @@
 /// Bytes of a cache line.
 pub const LINE: usize = 64;
 
+/// Bytes of a huge page.
+#[cfg(all(target_os = "linux", not(miri)))]
+const HUGE: usize = 2 << 20;
+
 /// Makes the allocator keep what operations free: their results are megabytes that come and go within microseconds, and handing
 /// them back to the kernel each time costs more in page faults than many an operation.
 pub(super) fn keep_freed() {
@@ -27,7 +31,6 @@ pub(super) fn keep_freed() {
 pub fn use_huge_pages(start: *const u8, length: usize) {
     #[cfg(all(target_os = "linux", not(miri)))]
     {
-        const HUGE: usize = 2 << 20;
         let start = start as usize;
         let (from, end) = (start.next_multiple_of(HUGE), (start + length) / HUGE * HUGE);
         if from < end {
@@ -60,4 +63,25 @@ pub fn prefetch(address: *const u8) {
     }
     #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
     let _ = address;
+}
+
+/// Puts all whole huge pages between `start` and `start + length` into memory, by all threads: the system fills them with zeros, which
+/// takes longer than writing to them, and two threads that touch the same page first would both do so.
+///
+/// What is in the memory stays. Linux does it from 5.14 on; elsewhere pages come when they are touched.
+pub fn populate(start: *const u8, length: usize) {
+    #[cfg(all(target_os = "linux", not(miri)))]
+    {
+        let start = start as usize;
+        let (from, end) = (start.next_multiple_of(HUGE), (start + length) / HUGE * HUGE);
+        super::threads::for_each(end.saturating_sub(from) / HUGE, |page| {
+            let page = (from + page * HUGE) as *mut libc::c_void;
+            // SAFETY: pages that are not there yet appear as if they had been touched; a refusal is as good as never having asked.
+            unsafe {
+                libc::madvise(page, HUGE, libc::MADV_POPULATE_WRITE);
+            }
+        });
+    }
+    #[cfg(not(all(target_os = "linux", not(miri))))]
+    let _ = (start, length);
 }

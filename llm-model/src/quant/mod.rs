@@ -7,12 +7,14 @@
 
 mod format;
 mod matrix;
+mod rows;
 mod stored;
 pub mod tiles;
 
 pub use format::QuantFormat;
 pub use matrix::QuantMatrix;
-pub use stored::{Flaw, StoredMatrix, put_planes};
+pub use rows::RowsMut;
+pub use stored::{Flaw, StoredMatrix, check_values, get_planes, put_planes};
 
 pub use crate::ops::simd::tiles::{BLOCKS, Steps};
 

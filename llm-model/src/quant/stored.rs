@@ -7,7 +7,7 @@
 
 use half::f16;
 
-use super::{QuantMatrix, QuantShape, planes};
+use super::{QuantMatrix, QuantShape, RowsMut, planes};
 
 /// `$do` for a plane by its constants, which make loops that vectors compute, or `$whole` for one of whole bytes.
 macro_rules! with_plane {
@@ -92,6 +92,19 @@ pub fn put_planes(bits: usize, values: &[u8], bytes: &mut [u8]) {
     }
 }
 
+/// Takes the values of a row, of `bits` bits, out of its `bytes` in a file.
+///
+/// # Panics
+/// When these are fewer than [`QuantShape::row_bytes`].
+pub fn get_planes(bits: usize, bytes: &[u8], values: &mut [u8]) {
+    let mut rest = bytes;
+    for &(shift, bits) in planes(bits) {
+        let (plane, more) = rest.split_at((values.len() * bits).div_ceil(8));
+        with_plane!(shift, bits, get_plane(plane, values), values.copy_from_slice(plane));
+        rest = more;
+    }
+}
+
 /// `N` values, `BITS` bits of each from `SHIFT` on, in a byte.
 fn put_plane<const SHIFT: usize, const BITS: usize, const N: usize>(values: &[u8], bytes: &mut [u8]) {
     let field = |(place, value): (usize, &u8)| (value >> SHIFT & u8::MAX >> (8 - BITS)) << (place * BITS);
@@ -104,43 +117,48 @@ fn put_plane<const SHIFT: usize, const BITS: usize, const N: usize>(values: &[u8
     }
 }
 
-/// Adds the bits that [`put_plane`] put away.
-fn add_plane<const SHIFT: usize, const BITS: usize, const N: usize>(bytes: &[u8], values: &mut [u8]) {
+/// Takes back the bits that [`put_plane`] put away; those below `SHIFT` are there already.
+fn get_plane<const SHIFT: usize, const BITS: usize, const N: usize>(bytes: &[u8], values: &mut [u8]) {
+    let below = |value: u8| if SHIFT == 0 { 0 } else { value };
     let field = |byte: u8, place: usize| (byte >> (place * BITS) & u8::MAX >> (8 - BITS)) << SHIFT;
     let (whole, rest) = values.as_chunks_mut::<N>();
     for (values, byte) in whole.iter_mut().zip(bytes) {
-        values.iter_mut().enumerate().for_each(|(place, value)| *value |= field(*byte, place));
+        values.iter_mut().enumerate().for_each(|(place, value)| *value = below(*value) | field(*byte, place));
     }
     if let Some(byte) = bytes.get(whole.len()) {
-        rest.iter_mut().enumerate().for_each(|(place, value)| *value |= field(*byte, place));
+        rest.iter_mut().enumerate().for_each(|(place, value)| *value = below(*value) | field(*byte, place));
     }
 }
 
 impl StoredMatrix {
-    /// The matrix of `count` rows from `first` on.
+    /// A matrix of zeros, to be filled.
+    pub fn zeros(shape: QuantShape) -> Self {
+        let values = vec![0; shape.rows * shape.row_bytes()];
+        let scales = vec![f16::ZERO; shape.rows * shape.scales()];
+        let minima = if shape.format.has_minima() { scales.clone() } else { Vec::new() };
+        let steps = if shape.format.steps().is_some() { vec![[0; 2]; shape.rows * shape.blocks()] } else { Vec::new() };
+        Self { shape, values, scales, minima, steps }
+    }
+
+    /// Copies the rows from `first` on into `out`, as many as it has.
     ///
     /// # Panics
     /// When there are no such rows.
-    pub fn rows(&self, first: usize, count: usize) -> QuantMatrix {
-        let QuantShape { format, width, .. } = self.shape;
-        let bytes = self.shape.row_bytes();
-        let mut values = vec![0; count * width];
-        for (row, values) in self.values[first * bytes..(first + count) * bytes].chunks_exact(bytes).zip(values.chunks_exact_mut(width)) {
-            let mut row = row;
-            for &(shift, bits) in planes(format.bits()) {
-                let plane = row.split_off(..(width * bits).div_ceil(8)).unwrap_or_default();
-                with_plane!(shift, bits, add_plane(plane, values), values.copy_from_slice(plane));
-            }
-        }
-        let part = |of_row: usize| first * of_row..(first + count) * of_row;
-        let factors = |all: &[f16]| all.get(part(self.shape.scales())).unwrap_or_default().to_vec();
-        let steps = self.steps.get(part(self.shape.blocks())).unwrap_or_default().to_vec();
-        QuantMatrix { format, rows: count, width, values, scales: factors(&self.scales), minima: factors(&self.minima), steps }
+    pub fn read(&self, first: usize, out: RowsMut) {
+        let (shape, rows) = (self.shape, first..first + out.shape.rows);
+        let part = |of_row: usize| rows.start * of_row..rows.end * of_row;
+        let bytes = self.values[part(shape.row_bytes())].chunks_exact(shape.row_bytes());
+        bytes.zip(out.values.chunks_exact_mut(shape.width)).for_each(|(bytes, row)| get_planes(shape.format.bits(), bytes, row));
+        out.scales.copy_from_slice(&self.scales[part(shape.scales())]);
+        out.minima.copy_from_slice(self.minima.get(part(shape.scales())).unwrap_or_default());
+        out.steps.copy_from_slice(self.steps.get(part(shape.blocks())).unwrap_or_default());
     }
 
     /// The whole matrix.
     pub fn matrix(&self) -> QuantMatrix {
-        self.rows(0, self.shape.rows)
+        let mut matrix = QuantMatrix::zeros(self.shape);
+        self.read(0, matrix.rows_mut());
+        matrix
     }
 
     /// The first factor that is no number, or rest of a byte that is not 0.
@@ -148,25 +166,39 @@ impl StoredMatrix {
     /// # Errors
     /// The [`Flaw`].
     pub fn check(&self) -> Result<(), Flaw> {
-        for (part, factors) in [("scales", &self.scales), ("minima", &self.minima)] {
-            if let Some(at) = factors.iter().position(|factor| !factor.is_finite()) {
-                let (row, place) = (at / self.shape.scales(), at % self.shape.scales());
-                return Err(Flaw { part, row, place, got: factors[at].to_string(), expected: "a finite number".to_owned() });
-            }
-        }
-        let (width, mut end) = (self.shape.width, 0);
-        for (_, bits) in planes(self.shape.format.bits()) {
-            end += (width * bits).div_ceil(8);
-            let used = width * bits % 8;
-            let mut lasts = self.values.chunks_exact(self.shape.row_bytes()).map(|row| row[end - 1]);
-            if let Some(row) = lasts.position(|last| used > 0 && last >> used != 0) {
-                let got = self.values[row * self.shape.row_bytes() + end - 1] >> used;
-                let expected = "0 after the last input".to_owned();
-                return Err(Flaw { part: "values", row, place: width, got: got.to_string(), expected });
-            }
-        }
-        Ok(())
+        check_factors(self.shape, &self.scales, &self.minima)?;
+        check_values(self.shape, &self.values)
     }
+}
+
+/// The first of some rows' factors that is no number.
+pub(super) fn check_factors(shape: QuantShape, scales: &[f16], minima: &[f16]) -> Result<(), Flaw> {
+    for (part, factors) in [("scales", scales), ("minima", minima)] {
+        if let Some(at) = factors.iter().position(|factor| !factor.is_finite()) {
+            let (row, place) = (at / shape.scales(), at % shape.scales());
+            return Err(Flaw { part, row, place, got: factors[at].to_string(), expected: "a finite number".to_owned() });
+        }
+    }
+    Ok(())
+}
+
+/// The first rest of a byte that is not 0 in the `values` of rows as a file holds them, `[rows, bytes of a row]`.
+///
+/// # Errors
+/// The [`Flaw`].
+pub fn check_values(shape: QuantShape, values: &[u8]) -> Result<(), Flaw> {
+    let (width, mut end) = (shape.width, 0);
+    for (_, bits) in planes(shape.format.bits()) {
+        end += (width * bits).div_ceil(8);
+        let used = width * bits % 8;
+        let mut lasts = values.chunks_exact(shape.row_bytes()).map(|row| row[end - 1]);
+        if let Some(row) = lasts.position(|last| used > 0 && last >> used != 0) {
+            let got = values[row * shape.row_bytes() + end - 1] >> used;
+            let expected = "0 after the last input".to_owned();
+            return Err(Flaw { part: "values", row, place: width, got: got.to_string(), expected });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -184,7 +216,9 @@ mod tests {
                 let factors = stored.scales.len() + stored.minima.len() + stored.steps.len();
                 assert_eq!(stored.values.len() + 2 * factors, shape.stored_bytes());
                 assert_eq!((stored.matrix(), stored.check()), (matrix, Ok(())), "{format} {rows} x {width}");
-                assert_eq!(stored.rows(rows - 1, 1).values, stored.matrix().values[(rows - 1) * width..]);
+                let mut last = QuantMatrix::zeros(QuantShape { rows: 1, ..shape });
+                stored.read(rows - 1, last.rows_mut());
+                assert_eq!(last.dequantize(), stored.matrix().row(rows - 1));
             }
         }
     }

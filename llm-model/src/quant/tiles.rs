@@ -11,6 +11,7 @@
 use half::f16;
 
 use super::{BLOCK, BLOCKS, QuantFormat, QuantMatrix, QuantShape, planes};
+use crate::ops::simd::strip;
 
 /// Rows of a strip.
 pub const ROWS: usize = 16;
@@ -65,6 +66,40 @@ pub fn pack(matrix: &QuantMatrix) -> Tiles {
         }
     }
     Tiles { values, factors: all }
+}
+
+/// Puts `matrix`, the rows of one strip, into its tiles in memory: `values` as [`QuantShape::dims`] says, and `factors`, which are zeros.
+///
+/// The same as [`pack`], quickly where the strip is whole.
+///
+/// # Panics
+/// When these are not the bytes of one strip.
+pub fn pack_strip(matrix: &QuantMatrix, values: &mut [u8], factors: &mut [u8]) {
+    let (shape, format) = (matrix.shape(), matrix.format);
+    let (words, factors) = (values.as_chunks_mut::<4>().0, factors.as_chunks_mut::<2>().0);
+    if shape.rows != ROWS || !shape.width.is_multiple_of(format.sharing() * BLOCK) {
+        let tiles = pack(matrix);
+        words.iter_mut().zip(&tiles.values).for_each(|(word, packed)| *word = packed.to_ne_bytes());
+        factors.iter_mut().zip(&tiles.factors).for_each(|(factor, packed)| *factor = packed.to_ne_bytes());
+        return;
+    }
+    let (lines, of_tile, of_blocks) = (words.as_chunks_mut().0, lines(format), format.sharing() * format.bits());
+    strip::pack(&matrix.values, shape.width, planes(format.bits()), format.sharing(), of_tile, lines);
+    if format.steps().is_some() {
+        for (tile, lines) in lines.chunks_exact_mut(of_tile).enumerate() {
+            let bytes = lines[of_blocks..].as_flattened_mut().as_flattened_mut();
+            for row in 0..ROWS {
+                let steps = &matrix.steps[row * shape.blocks() + tile * BLOCKS..][..BLOCKS];
+                steps.as_flattened().iter().enumerate().for_each(|(place, step)| bytes[place * ROWS + row] = *step);
+            }
+        }
+    }
+    let kinds = format.factors();
+    for (kind, all) in [&matrix.scales, &matrix.minima].into_iter().take(kinds).enumerate() {
+        for (row, all) in all.chunks_exact(shape.scales()).enumerate() {
+            all.iter().enumerate().for_each(|(tile, factor)| factors[(tile * kinds + kind) * ROWS + row] = factor.to_ne_bytes());
+        }
+    }
 }
 
 /// The matrix that `tiles` were packed of.
@@ -163,6 +198,29 @@ mod tests {
                 let tiles = pack(&matrix);
                 assert_eq!(4 * tiles.values.len() + 2 * tiles.factors.len(), format.bytes(rows, width));
                 assert_eq!(unpack(&tiles, shape), matrix, "{format} {rows} x {width}");
+            }
+        }
+    }
+
+    #[test]
+    fn strips_are_those_of_the_whole_matrix() {
+        for format in QuantFormat::ALL {
+            for (rows, width) in [(16, 32), (16, 256), (16, 1024), (48, 512), (16, 300), (20, 256), (3, 31)] {
+                let matrix = QuantMatrix::random(QuantShape { format, rows, width });
+                let tiles = pack(&matrix);
+                let strips = rows.div_ceil(ROWS);
+                let (mut values, mut factors) = (vec![0; 4 * tiles.values.len()], vec![0; 2 * tiles.factors.len()]);
+                let pieces = values.chunks_exact_mut(4 * tiles.values.len() / strips);
+                for (index, (values, factors)) in pieces.zip(factors.chunks_exact_mut(2 * tiles.factors.len() / strips)).enumerate() {
+                    let rows = ROWS.min(rows - index * ROWS);
+                    let mut strip = QuantMatrix::zeros(QuantShape { format, rows, width });
+                    crate::quant::StoredMatrix::from(&matrix).read(index * ROWS, strip.rows_mut());
+                    pack_strip(&strip, values, factors);
+                }
+                let want: Vec<u8> = tiles.values.iter().flat_map(|word| word.to_ne_bytes()).collect();
+                assert!(values == want, "{format} {rows} x {width}");
+                let want: Vec<u8> = tiles.factors.iter().flat_map(|factor| factor.to_ne_bytes()).collect();
+                assert!(factors == want, "factors of {format} {rows} x {width}");
             }
         }
     }

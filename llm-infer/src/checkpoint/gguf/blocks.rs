@@ -1,22 +1,18 @@
 //! Tensors of ggml's blocks: packed where a format of ours has their numbers exactly, in f32 elsewhere.
 
-use std::sync::{Mutex, PoisonError};
-
-use half::f16;
-use llm_model::ops::memory::use_huge_pages;
 use llm_model::ops::threads;
-use llm_model::quant::{QuantFormat, QuantShape, StoredMatrix, put_planes};
+use llm_model::quant::{Flaw, QuantFormat, QuantShape, RowsMut};
 
+use super::super::rows::{QuantRows, sound};
+use super::super::source::Blob;
 use super::dequantize::dequantize;
 use super::header::Entry;
 use super::types::GgmlType;
 use super::unpack;
+use crate::{Error, Result};
 
 /// Numbers that one thread widens at a time: whole blocks of every type.
 const PIECE: usize = 1 << 16;
-
-/// Rows that one thread unpacks at a time.
-const ROWS: usize = 16;
 
 /// The format of ours that has exactly the numbers of a matrix; `None` where there is none.
 pub fn format(entry: &Entry) -> Option<QuantFormat> {
@@ -29,39 +25,38 @@ pub fn packing(entry: &Entry) -> Option<&'static str> {
     (!kept && entry.kind.dtype().is_none()).then(|| entry.kind.lowercase())
 }
 
-/// The matrix of these blocks of `kind`, whose format [`format`] gave, by all threads.
-pub fn stored(kind: GgmlType, shape: QuantShape, blocks: &[u8]) -> StoredMatrix {
-    let (rows, per_row, minima) = (shape.rows, shape.scales(), shape.format.has_minima());
-    let steps_of_row = if shape.format.steps().is_some() { shape.blocks() } else { 0 };
-    let mut values = vec![0; rows * shape.row_bytes()];
-    use_huge_pages(values.as_ptr(), values.len());
-    let mut factors = vec![[f16::ZERO; 2]; rows * per_row];
-    let mut steps = vec![[0; 2]; rows * steps_of_row];
-    let mut rest = steps.as_mut_slice();
-    let mut jobs = Vec::with_capacity(rows.div_ceil(ROWS));
-    let parts = values.chunks_mut(ROWS * shape.row_bytes()).zip(factors.chunks_mut(ROWS * per_row));
-    for ((values, factors), blocks) in parts.zip(blocks.chunks(ROWS * per_row * kind.block_bytes())) {
-        let steps = rest.split_off_mut(..factors.len() / per_row * steps_of_row).unwrap_or_default();
-        jobs.push(Mutex::new((values, factors, steps, blocks)));
+/// A matrix whose blocks of `kind` lie in `blob` from `begin` on, and whose format [`format`] gave.
+pub struct BlockRows<'a> {
+    pub name: String,
+    pub blob: &'a Blob,
+    pub kind: GgmlType,
+    pub begin: u64,
+    pub shape: QuantShape,
+}
+
+impl QuantRows for BlockRows<'_> {
+    fn shape(&self) -> QuantShape {
+        self.shape
     }
-    threads::for_each(jobs.len(), |index| {
-        let mut job = jobs[index].lock().unwrap_or_else(PoisonError::into_inner);
-        let (values, factors, steps, blocks) = &mut *job;
-        let mut row = vec![0; shape.width];
-        for (at, values) in values.chunks_exact_mut(shape.row_bytes()).enumerate() {
-            let blocks = blocks[at * per_row * kind.block_bytes()..].chunks_exact(kind.block_bytes());
-            let places = row.chunks_exact_mut(kind.block()).zip(&mut factors[at * per_row..]).zip(blocks).enumerate();
-            for (block, ((row, factors), bytes)) in places {
-                let first = at * steps_of_row + block * steps_of_row / per_row;
-                *factors = unpack::unpack(kind, bytes, row, &mut steps[first..first + steps_of_row / per_row]);
-            }
-            put_planes(shape.format.bits(), &row, values);
-        }
-    });
-    drop(jobs);
-    let scales = factors.iter().map(|[scale, _]| *scale).collect();
-    let minima = if minima { factors.iter().map(|[_, minimum]| *minimum).collect() } else { Vec::new() };
-    StoredMatrix { shape, values, scales, minima, steps }
+
+    fn read(&self, first: usize, mut out: RowsMut, bytes: &mut Vec<u8>) -> Result<()> {
+        let of_row = self.shape.width / self.kind.block() * self.kind.block_bytes();
+        bytes.resize(out.shape.rows * of_row, 0);
+        self.blob.read_exact_at(self.begin + (first * of_row) as u64, bytes)?;
+        unpack::unpack(self.kind, bytes, out.part(0..out.shape.rows));
+        sound(out.check(), first, |Flaw { part, row, place, got, expected }| {
+            let field = format!("tensor `{}`: {part} at [{row}, {place}]", self.name);
+            Error::invalid(self.blob.path(), field, format!("`{got}`"), expected).with_hint("the file is damaged: download it again")
+        })
+    }
+}
+
+/// The matrix of these blocks of `kind`, whose format [`format`] gave.
+#[cfg(test)]
+pub fn stored(kind: GgmlType, shape: QuantShape, blocks: &[u8]) -> llm_model::quant::StoredMatrix {
+    let mut matrix = llm_model::quant::QuantMatrix::zeros(shape);
+    unpack::unpack(kind, blocks, matrix.rows_mut());
+    (&matrix).into()
 }
 
 /// The numbers of blocks of `kind`, by all threads.

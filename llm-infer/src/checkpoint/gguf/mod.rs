@@ -26,9 +26,10 @@ use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
 use llm_model::ModelConfig;
-use llm_model::quant::{Flaw, QuantShape, StoredMatrix};
+use llm_model::quant::QuantShape;
 use serde_json::Value;
 
+use self::blocks::BlockRows;
 use self::config::{Described, RopeFactors};
 use self::header::{Entry, Header};
 use self::names::Architecture;
@@ -36,6 +37,7 @@ pub(super) use self::names::unknown as unknown_architecture;
 pub(super) use self::split::is_later_piece;
 use self::types::GgmlType;
 use super::derived::Derived;
+use super::rows::QuantRows;
 use super::source::{Blob, TensorInfo, WeightSource, tensor};
 use super::text::Templates;
 use crate::tokenizer::Vocabulary;
@@ -195,19 +197,14 @@ impl WeightSource for Gguf {
         Ok(TensorData::new(blocks::widened(entry.kind, &bytes), entry.shape.clone()))
     }
 
-    fn read_quantized(&self, name: &str) -> Result<StoredMatrix> {
-        let place = self.place(name)?;
-        let file = self.blobs[place.blob].path();
-        let Some(format) = blocks::format(&place.entry) else {
-            return Err(Error::invalid(file, format!("tensor `{name}`"), place.entry.kind.name(), "a type that has a packed form"));
+    fn quantized_rows(&self, name: &str) -> Result<Box<dyn QuantRows + '_>> {
+        let Place { blob, entry } = self.place(name)?;
+        let (blob, kind) = (&self.blobs[*blob], entry.kind);
+        let Some(format) = blocks::format(entry) else {
+            return Err(Error::invalid(blob.path(), format!("tensor `{name}`"), kind.name(), "a type that has a packed form"));
         };
-        let shape = QuantShape { format, rows: place.entry.shape[0], width: place.entry.shape[1] };
-        let stored = blocks::stored(place.entry.kind, shape, &self.bytes(place)?);
-        stored.check().map_err(|Flaw { part, row, place, got, expected }| {
-            Error::invalid(file, format!("tensor `{name}`: {part} at [{row}, {place}]"), format!("`{got}`"), expected)
-                .with_hint("the file is damaged: download it again")
-        })?;
-        Ok(stored)
+        let shape = QuantShape { format, rows: entry.shape[0], width: entry.shape[1] };
+        Ok(Box::new(BlockRows { name: name.to_owned(), blob, kind, begin: entry.begin, shape }))
     }
 
     fn blobs(&self) -> Vec<&Blob> {

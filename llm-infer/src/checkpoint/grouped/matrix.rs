@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::tensor::{DType, TensorData};
 use half::f16;
 use llm_model::ops::threads;
-use llm_model::quant::{BLOCK, QuantFormat, QuantMatrix, QuantShape, StoredMatrix};
+use llm_model::quant::{BLOCK, QuantFormat, RowsMut};
 
 use super::super::source::{TensorInfo, WeightSource};
 use super::layout::{Method, Packing, awq_place};
@@ -190,17 +190,39 @@ impl Numbers {
         weights
     }
 
-    /// The same in a format that has these numbers, whose blocks lie within groups.
-    pub fn stored(&self, shape: QuantShape) -> StoredMatrix {
-        let (zero, blocks) = (i32::from(shape.format.zero()), shape.blocks());
-        let mut values = vec![0_u8; self.rows * self.width];
-        self.fill(&mut values, |row, input, value| {
-            (i32::from(value) - i32::from(self.zeros[self.order[input] * self.rows + row]) + zero) as u8
-        });
-        let scale = |row: usize, block: usize| f16::from_f32(self.scales[self.order[block * BLOCK] * self.rows + row]);
-        let scales = (0..self.rows).flat_map(|row| (0..blocks).map(move |block| scale(row, block))).collect();
-        let QuantShape { format, rows, width } = shape;
-        StoredMatrix::from(&QuantMatrix { format, rows, width, values, scales, minima: Vec::new(), steps: Vec::new() })
+    /// The same rows from `first` on in a format that has these numbers, whose blocks lie within groups.
+    pub fn put(&self, first: usize, out: RowsMut) {
+        let (shape, zero) = (out.shape, out.shape.format.zero());
+        for block in 0..shape.blocks() {
+            let inputs = block * BLOCK..shape.width.min(block * BLOCK + BLOCK);
+            let group = self.order[inputs.start] * self.rows + first;
+            for row in 0..shape.rows {
+                // What the format takes off each, less what the group does; both are bytes, and so is the sum of them and the number.
+                let more = zero.wrapping_sub(self.zeros[group + row] as u8);
+                let values = &mut out.values[row * shape.width..][inputs.clone()];
+                self.numbers(first + row, inputs.start, values);
+                values.iter_mut().for_each(|value| *value = value.wrapping_add(more));
+                out.scales[row * shape.blocks() + block] = f16::from_f32(self.scales[group + row]);
+            }
+        }
+    }
+
+    /// The numbers of `row` from `input` on, of whole words.
+    fn numbers(&self, row: usize, input: usize, out: &mut [u8]) {
+        let (packing, per_word) = (self.packing, self.packing.per_word());
+        match packing.method {
+            Method::Gptq { .. } => {
+                for (word, out) in (input / per_word..).zip(out.chunks_mut(per_word)) {
+                    let word = self.words[word * self.rows + row];
+                    out.iter_mut().enumerate().for_each(|(place, number)| *number = packing.number(word, place) as u8);
+                }
+            }
+            Method::Awq => {
+                let (words, place) = (self.rows / per_word, awq_place(row % per_word));
+                let column = self.words[input * words + row / per_word..].iter().step_by(words);
+                out.iter_mut().zip(column).for_each(|(number, word)| *number = packing.number(*word, place) as u8);
+            }
+        }
     }
 
     /// Fills `out [rows, width]` with what `each` makes of row, input and number, on all threads.

@@ -13,13 +13,14 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
-use llm_model::quant::{BLOCK, METHOD, QuantFormat, QuantShape, StoredMatrix};
+use llm_model::quant::{BLOCK, METHOD, QuantFormat, QuantShape, RowsMut};
 use llm_model::{ModelConfig, arch};
 use serde_json::{Value, json};
 
 use self::layout::Packing;
 use self::matrix::{Numbers, Parts};
 use super::json;
+use super::rows::{QuantRows, sound};
 use super::source::{Blob, TensorInfo, WeightSource};
 use crate::{Error, Result};
 
@@ -124,19 +125,36 @@ impl WeightSource for Grouped {
         Ok(TensorData::new(parts.read(&*self.source)?.widened(), [parts.rows, parts.width]))
     }
 
-    fn read_quantized(&self, name: &str) -> Result<StoredMatrix> {
-        let (Some(parts), Some(format)) = (self.matrices.get(name), self.format(name)) else { return self.source.read_quantized(name) };
+    fn quantized_rows(&self, name: &str) -> Result<Box<dyn QuantRows + '_>> {
+        let (Some(parts), Some(format)) = (self.matrices.get(name), self.format(name)) else { return self.source.quantized_rows(name) };
         let numbers = parts.read(&*self.source)?;
-        let Numbers { rows, width, .. } = numbers;
-        let stored = numbers.stored(QuantShape { format, rows, width });
-        stored.check().map_err(|flaw| {
-            let field = format!("tensor `{name}`: {} at [{}, {}]", flaw.part, flaw.row, flaw.place * BLOCK);
-            Error::invalid(&parts.file, field, format!("`{}`", flaw.got), flaw.expected).with_hint("the file is damaged: download it again")
-        })?;
-        Ok(stored)
+        let shape = QuantShape { format, rows: numbers.rows, width: numbers.width };
+        Ok(Box::new(GroupedRows { name: name.to_owned(), file: &parts.file, numbers, shape }))
     }
 
     fn blobs(&self) -> Vec<&Blob> {
         self.source.blobs()
+    }
+}
+
+/// One packed matrix in a format of ours.
+struct GroupedRows<'a> {
+    name: String,
+    file: &'a Path,
+    numbers: Numbers,
+    shape: QuantShape,
+}
+
+impl QuantRows for GroupedRows<'_> {
+    fn shape(&self) -> QuantShape {
+        self.shape
+    }
+
+    fn read(&self, first: usize, mut out: RowsMut, _: &mut Vec<u8>) -> Result<()> {
+        self.numbers.put(first, out.part(0..out.shape.rows));
+        sound(out.check(), first, |flaw| {
+            let field = format!("tensor `{}`: {} at [{}, {}]", self.name, flaw.part, flaw.row, flaw.place * BLOCK);
+            Error::invalid(self.file, field, format!("`{}`", flaw.got), flaw.expected).with_hint("the file is damaged: download it again")
+        })
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::super::source::Blob;
-use super::pickle::{self, Object, Pickle, Value};
+use super::objects::{Object, Value, items, text};
+use super::pickle::{self, Pickle};
 use super::zip::Range;
 use super::{CONVERT, MAX_PICKLE, refused};
 use crate::{Error, Result};
@@ -31,8 +32,7 @@ pub fn read(blob: &Blob) -> Result<(Pickle, HashMap<String, Range>)> {
     if protocol.value != Value::Int(PROTOCOL) {
         return Err(wrong("protocol", "another one".to_owned(), "1001"));
     }
-    let is_big =
-        |(key, value): &(Value, Value)| pickle::text(&system.objects, *key) == Some("little_endian") && *value == Value::Bool(false);
+    let is_big = |(key, value): &(Value, Value)| text(&system.objects, *key) == Some("little_endian") && *value == Value::Bool(false);
     if system.objects.iter().any(|object| matches!(object, Object::Dict(items) if items.iter().any(is_big))) {
         return Err(wrong("little_endian", "false".to_owned(), "true"));
     }
@@ -44,8 +44,8 @@ pub fn read(blob: &Blob) -> Result<(Pickle, HashMap<String, Range>)> {
     let dtypes: HashMap<&str, _> = named.collect();
     let mut storages = HashMap::new();
     let mut begin = at as u64;
-    for key in pickle::items(&keys.objects, keys.value).unwrap_or_default() {
-        let key = pickle::text(&keys.objects, *key).unwrap_or_default();
+    for key in items(&keys.objects, keys.value).unwrap_or_default() {
+        let key = text(&keys.objects, *key).unwrap_or_default();
         let Some(dtype) = dtypes.get(key) else {
             return Err(wrong("storages", "one that no tensor names".to_owned(), "those of the tensors"));
         };

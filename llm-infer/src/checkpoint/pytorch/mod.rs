@@ -1,9 +1,10 @@
 //! Files of `torch.save` (.pt, .pth, .bin) that hold a dictionary of tensors, old ones and zip archives.
 //!
-//! Nothing in them is executed: [`pickle`] knows what makes tensors and refuses everything else by name. Tensors are read from where
+//! Nothing in them is executed: [`objects`] knows what makes tensors and refuses everything else by name. Tensors are read from where
 //! they lie, also those that are views of others.
 
 mod legacy;
+mod objects;
 mod pickle;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,8 @@ use std::path::Path;
 
 use burn::tensor::TensorData;
 
-use self::pickle::{Object, Pickle, Tensor, Value};
+use self::objects::{Object, Tensor, Value, text};
+use self::pickle::Pickle;
 use self::zip::Range;
 use super::source::{Blob, TensorInfo, WeightSource};
 use crate::{Error, Result};
@@ -232,11 +234,11 @@ fn named_tensors<'a>(pickle: &'a Pickle, path: &Path) -> Result<Vec<(&'a str, &'
             },
             _ => None,
         };
-        items.iter().filter_map(|(key, value)| Some((pickle::text(&pickle.objects, *key)?, tensor(*value)?))).collect()
+        items.iter().filter_map(|(key, value)| Some((text(&pickle.objects, *key)?, tensor(*value)?))).collect()
     };
     let mut found = named(whole);
     if found.is_empty() {
-        let inner = whole.iter().find(|(key, _)| pickle::text(&pickle.objects, *key).is_some_and(|key| INNER.contains(&key)));
+        let inner = whole.iter().find(|(key, _)| text(&pickle.objects, *key).is_some_and(|key| INNER.contains(&key)));
         found = inner.and_then(|(_, value)| dict(*value)).map(|items| named(items)).unwrap_or_default();
     }
     match found.len() {

@@ -1,6 +1,6 @@
 //! Files of `torch.save`, real ones and made by hand; `fNN` are the rows of the fault list.
 
-use super::super::tests::{folder_with, shared_data};
+use super::super::tests::{folder_with, require_changes_noticed, shared_data};
 use super::*;
 
 /// A zip archive of these entries, as they are.
@@ -214,5 +214,15 @@ fn folders_of_pytorch_open() {
         let folder = folder_with(&[&[("config.json", b"{}".as_slice())], files].concat());
         let checkpoint = Checkpoint::open(folder.path()).unwrap();
         assert_eq!((checkpoint.tensors().len(), checkpoint.tensors()[0].shape.clone()), (1, vec![3, 4]));
+    }
+}
+
+#[test]
+fn f35_a_file_of_pytorch_changes_while_reading() {
+    for (shape, stride) in [([3, 4], [4, 1]), ([2, 3], [1, 4])] {
+        let pickle = pickle_of(&tensor(12, 0, &shape, &stride));
+        let folder = folder_with(&[("m.pt", &archive(&[("m/data.pkl", &pickle), ("m/data/0", &numbers(12))]))]);
+        let path = folder.path().join("m.pt");
+        require_changes_noticed(&path, || PyTorch::open(&path), |source| source.read("w"));
     }
 }

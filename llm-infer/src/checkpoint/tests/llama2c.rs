@@ -96,3 +96,12 @@ fn tokens_of_another_model_are_refused() {
     let error = Checkpoint::open(folder.path().join("m.bin")).unwrap().tokenizer().unwrap_err();
     assert!(error.to_string().contains("`tokenizer.bin` beside"), "{error}");
 }
+
+#[test]
+fn f35_llama2c_changes_while_reading() {
+    for bytes in [legacy(), marked(1, SIZES, &floats(NUMBERS))] {
+        let folder = folder_with(&[("model.bin", &bytes), ("tokenizer.bin", &tokens(5))]);
+        let path = folder.path().join("model.bin");
+        require_changes_noticed(&path, || Checkpoint::open(&path), |checkpoint| checkpoint.check(None, None));
+    }
+}

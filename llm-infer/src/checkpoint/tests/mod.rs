@@ -9,6 +9,7 @@ mod quantized;
 mod save;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, Distribution, Tensor};
@@ -41,6 +42,22 @@ pub(super) fn folder_with(files: &[(&str, &[u8])]) -> TempDir {
         std::fs::write(folder.path().join(name), bytes).unwrap();
     }
     folder
+}
+
+/// Opens the file `path` and reads of it; once it was shortened meanwhile and once written again, this has to be noticed.
+pub(super) fn require_changes_noticed<S, T>(path: &Path, open: impl Fn() -> Result<S>, read: impl Fn(&S) -> Result<T>) {
+    let whole = std::fs::read(path).unwrap();
+    let shorter = &whole[..whole.len() - 4];
+    for (new, got) in [(shorter, format!("`{}` bytes", shorter.len())), (&whole[..], "a newer file".to_owned())] {
+        std::fs::write(path, &whole).unwrap();
+        let source = open().unwrap();
+        assert!(read(&source).is_ok());
+        std::fs::write(path, new).unwrap();
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(later).unwrap();
+        let message = read(&source).err().expect("it is read").to_string();
+        assert!(message.ends_with(&format!("changed while reading: got {got}, expected the file as it was opened")), "{message}");
+    }
 }
 
 /// What opening the bytes as a safetensors file says, without the folder.

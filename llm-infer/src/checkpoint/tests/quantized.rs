@@ -126,3 +126,13 @@ fn f33_factors_that_are_none() {
     // Our own rounding never has it, but it is a value.
     assert!(checkpoint.check(None, None).is_ok());
 }
+
+#[test]
+fn f35_quantized_files_change_while_reading() {
+    for format in [QuantFormat::Int4Asymmetric, QuantFormat::Int8] {
+        let (header, data) = quantized_file(format);
+        let folder = folder_with(&[("config.json", CONFIG.as_bytes()), ("model.safetensors", &file_bytes(&header.to_string(), &data))]);
+        let path = folder.path().join("model.safetensors");
+        require_changes_noticed(&path, || Checkpoint::open(folder.path()), |checkpoint| checkpoint.source().read_quantized("w"));
+    }
+}

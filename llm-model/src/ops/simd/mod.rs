@@ -44,6 +44,7 @@ mod elementwise;
 mod products;
 pub mod rounding;
 mod softmax;
+pub mod strip;
 #[cfg(test)]
 mod tests;
 pub mod tiles;

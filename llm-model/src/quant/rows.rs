@@ -1,0 +1,103 @@
+//! Rows of a quantized matrix that someone fills.
+
+use std::ops::Range;
+
+use half::f16;
+
+use super::stored::check_factors;
+use super::{Flaw, QuantMatrix, QuantShape};
+
+/// Values, a byte each, and factors of some rows, to be filled.
+#[derive(Debug)]
+pub struct RowsMut<'a> {
+    /// Format, inputs, and how many rows these are.
+    pub shape: QuantShape,
+    /// `[rows, width]`.
+    pub values: &'a mut [u8],
+    /// `[rows, scales of a row]`, see [`QuantShape::scales`].
+    pub scales: &'a mut [f16],
+    /// As the scales; empty where the format has none.
+    pub minima: &'a mut [f16],
+    /// `[rows, blocks]`; empty where the format has none.
+    pub steps: &'a mut [[u8; 2]],
+}
+
+impl RowsMut<'_> {
+    /// Some of them.
+    ///
+    /// # Panics
+    /// When there are no such rows.
+    pub fn part(&mut self, rows: Range<usize>) -> RowsMut<'_> {
+        let part = |of_row: usize| rows.start * of_row..rows.end * of_row;
+        let shape = QuantShape { rows: rows.len(), ..self.shape };
+        RowsMut {
+            shape,
+            values: &mut self.values[part(shape.width)],
+            scales: &mut self.scales[part(shape.scales())],
+            minima: self.minima.get_mut(part(shape.scales())).unwrap_or_default(),
+            steps: self.steps.get_mut(part(shape.blocks())).unwrap_or_default(),
+        }
+    }
+
+    /// The first factor that is no number.
+    ///
+    /// # Errors
+    /// The [`Flaw`].
+    pub fn check(&self) -> Result<(), Flaw> {
+        check_factors(self.shape, self.scales, self.minima)
+    }
+}
+
+impl QuantMatrix {
+    /// A matrix of zeros, to be filled.
+    pub fn zeros(shape: QuantShape) -> Self {
+        let QuantShape { format, rows, width } = shape;
+        let scales = vec![f16::ZERO; rows * shape.scales()];
+        let minima = if format.has_minima() { scales.clone() } else { Vec::new() };
+        let steps = if format.steps().is_some() { vec![[0; 2]; rows * shape.blocks()] } else { Vec::new() };
+        Self { format, rows, width, values: vec![0; rows * width], scales, minima, steps }
+    }
+
+    /// All its rows.
+    pub fn rows_mut(&mut self) -> RowsMut<'_> {
+        RowsMut {
+            shape: self.shape(),
+            values: &mut self.values,
+            scales: &mut self.scales,
+            minima: &mut self.minima,
+            steps: &mut self.steps,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::QuantFormat;
+    use super::*;
+
+    #[test]
+    fn a_part_is_the_rows_it_says() {
+        for format in QuantFormat::ALL {
+            let whole = QuantMatrix::random(QuantShape { format, rows: 5, width: 300 });
+            let mut copy = whole.clone();
+            let part = copy.rows_mut().part(1..3).values.to_vec();
+            assert_eq!(part, whole.values[300..900]);
+            let mut rows = copy.rows_mut();
+            let RowsMut { scales, minima, steps, .. } = rows.part(4..5);
+            scales.fill(f16::ONE);
+            minima.fill(f16::ONE);
+            steps.fill([1, 1]);
+            assert_eq!([0, 1, 2, 3].map(|row| copy.row(row)), [0, 1, 2, 3].map(|row| whole.row(row)), "{format}");
+            assert_ne!(copy.row(4), whole.row(4));
+        }
+    }
+
+    #[test]
+    fn f22_a_factor_that_is_no_number_is_found() {
+        let mut matrix = QuantMatrix::zeros(QuantShape { format: QuantFormat::Int4Asymmetric, rows: 2, width: 64 });
+        assert_eq!(matrix.rows_mut().check(), Ok(()));
+        matrix.minima[3] = f16::INFINITY;
+        let flaw = matrix.rows_mut().check().unwrap_err();
+        assert_eq!((flaw.part, flaw.row, flaw.place), ("minima", 1, 1));
+    }
+}
