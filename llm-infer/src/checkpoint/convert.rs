@@ -37,7 +37,7 @@ fn widen(data: &TensorData, target: DType) -> Option<TensorData> {
 }
 
 /// Refuses the first NaN or infinity of `data`, naming tensor and index.
-pub(super) fn require_finite(data: &TensorData, info: &TensorInfo) -> Result<()> {
+pub(crate) fn require_finite(data: &TensorData, info: &TensorInfo) -> Result<()> {
     match first(data, |value| !value.is_finite()) {
         Some((index, value)) => Err(Error::invalid(&info.file, place(info, index), format!("`{value}`"), "a finite number")
             .with_hint("the file is damaged; fetch it again")),
