@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use llm_infer::convert::{ConvertOptions, WeightType, convert};
 use serde_json::Value;
 
 use crate::support::{check_steps, cpu, greedy, ids, load, run};
@@ -16,7 +17,12 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 /// 24 greedy tokens behind each prompt, the five best of each step within 1e-3, whole and in chunks.
 fn check(path: &Path) {
-    let text = std::fs::read_to_string(path.with_extension("json")).expect("expectations");
+    check_as(path, &path.with_extension("json"));
+}
+
+/// The same for the model at `path` and what the file `expected` says.
+fn check_as(path: &Path, expected: &Path) {
+    let text = std::fs::read_to_string(expected).expect("expectations");
     let expected: Value = serde_json::from_str(&text).expect("json");
     let model = load(path, &cpu());
     assert!(model.report().unexpected.is_empty(), "{}: {:?}", path.display(), model.report().unexpected);
@@ -37,6 +43,28 @@ fn every_architecture_of_gguf_equals_transformers() {
     let files = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/gguf"));
     assert!(files.len() >= 24, "{}", files.len());
     files.iter().for_each(|path| check(path));
+}
+
+/// What `llm convert` makes of these files and of folders says the same.
+#[test]
+fn what_is_converted_equals_transformers() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let scratch = tempfile::tempdir().expect("folder");
+    let made = |from: &Path, name: &str| {
+        let out = scratch.path().join(name);
+        let options = ConvertOptions { dtype: WeightType::F32, ..ConvertOptions::default() };
+        convert(&from.to_string_lossy(), &out, &options).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+        out
+    };
+    for path in files(&fixtures.join("gguf")) {
+        let name = path.file_stem().expect("name").to_string_lossy().into_owned();
+        check_as(&made(&path, &name), &path.with_extension("json"));
+    }
+    for name in
+        ["cohere", "falcon", "gemma", "glm4", "gpt2", "gpt_neox", "gpt_oss-mxfp4", "mixtral", "phi3", "stablelm-parallel", "starcoder2"]
+    {
+        check_as(&made(&fixtures.join(name), &format!("{name}-written.gguf")), &fixtures.join(name).join("expected.json"));
+    }
 }
 
 /// More files of the same kinds, in the folder that `LLM_GGUF_VARIANTS` names.

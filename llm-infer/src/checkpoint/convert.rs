@@ -43,7 +43,7 @@ fn widen(data: &TensorData, target: DType) -> Option<TensorData> {
 }
 
 /// Refuses the first NaN or infinity of `data`, naming tensor and index.
-pub(super) fn require_finite(data: &TensorData, info: &TensorInfo) -> Result<()> {
+pub(crate) fn require_finite(data: &TensorData, info: &TensorInfo) -> Result<()> {
     if is_finite(data) {
         return Ok(());
     }

@@ -4,6 +4,7 @@
 //! bear out. [`Checkpoint::load`] streams the tensors into a [`Transformer`], one by one. [`save`] writes the same format.
 
 mod check;
+mod claim;
 mod convert;
 mod derived;
 mod folder;
@@ -26,6 +27,8 @@ mod quantized;
 mod quantized_file;
 mod report;
 pub(crate) mod resident;
+mod restacked;
+mod restored;
 pub(crate) mod rows;
 mod safetensors;
 mod save;
@@ -49,7 +52,7 @@ use serde_json::Value;
 use self::load::Origin;
 pub use self::safetensors::Safetensors;
 use self::text::TextSource;
-pub(crate) use convert::convert as cast;
+pub(crate) use convert::{convert as cast, require_finite};
 pub use generation_config::GenerationConfig;
 pub(crate) use new_file::{require_writable, write_atomic};
 pub(crate) use new_folder::NewFolder;
@@ -59,6 +62,7 @@ pub use options::{LoadOptions, Progress, SaveOptions, Stage, WeightDtype};
 pub use packed::{CacheEntry, CacheReport, PackedCache};
 pub(crate) use quantized_file::{Form, Planned, QuantizedFile};
 pub use report::{CheckReport, Conversion, LoadReport};
+pub(crate) use restored::Restored;
 pub use rows::QuantRows;
 pub use sharded::Sharded;
 pub use slow::SlowPath;
@@ -145,13 +149,21 @@ impl Checkpoint {
         }
     }
 
-    /// Refuses a family that Hugging Face stores in other tensors than its parameters: these could not be named.
+    /// The parameters as Hugging Face stores those of the family; `None` where it stores each one under its name.
     ///
     /// # Errors
     ///
-    /// Such a family.
-    pub(crate) fn require_plain_names(&self) -> Result<()> {
-        require_plain_names(&self.config_path, &self.model_config()?, "such a model can be kept as GGUF, or with `--to packed`")
+    /// A model that reads images, too, of which only the language model is known here, and parameters that do not fit.
+    pub(crate) fn restored(&self) -> Result<Option<Box<dyn WeightSource + '_>>> {
+        let config = self.model_config()?;
+        let Some(layout) = arch::layout(&config) else { return Ok(None) };
+        if !layout.others.is_empty() {
+            let expected = "a language model alone: transformers would ask for the parts that read images, which are not here any more";
+            return Err(Error::invalid(&self.config_path, "model_type", format!("`{}`", config.model_type), expected)
+                .with_hint("convert the folder that it was made from, or write a GGUF file"));
+        }
+        let restored = Restored::new(self.source(), &layout, &|name| Ok(!self.is_no_weight(name)?))?;
+        Ok(Some(if layout.stacked_experts { Box::new(restacked::Restacked::new(restored)?) } else { Box::new(restored) }))
     }
 
     /// Writes tokenizer and template that are in the weight file to `folder`, as files of a Hugging Face folder.

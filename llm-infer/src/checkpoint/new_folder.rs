@@ -1,14 +1,13 @@
 //! Folders that appear whole or not at all: filled beside their place, flushed to the disk, then renamed.
 //!
-//! A lock file beside the target lets one process at a time work on it; the system releases the lock of a process that was killed,
-//! so that what such a one left behind is known for dead and removed. Where a folder is replaced, old and new change places in one
+//! One process at a time works on a target, and removes what a killed one had left, see [`Claim`]. Where a folder is replaced, old and new change places in one
 //! step of the file system (`renameat2`), so that at every moment one of them has the name.
 
-use std::ffi::OsString;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::claim::{Claim, hidden};
 use crate::{Error, Result};
 
 /// A folder under a temporary name beside its target; removed again unless it is finished.
@@ -16,10 +15,8 @@ use crate::{Error, Result};
 pub(crate) struct NewFolder {
     temporary: PathBuf,
     target: PathBuf,
-    /// What dead processes had left.
-    removed: Vec<PathBuf>,
     /// Dropped last.
-    _lock: Lock,
+    claim: Claim,
 }
 
 impl NewFolder {
@@ -30,19 +27,18 @@ impl NewFolder {
     ///
     /// A target that exists or cannot be replaced, or that another process works on, and [`Error::Io`].
     pub fn create(target: &Path, force: bool) -> Result<Self> {
-        let Some(name) = target.file_name() else {
+        if target.file_name().is_none() {
             return Err(Error::request("OUT", format!("`{}`", target.display()), "the name of a folder"));
-        };
+        }
         refuse_existing(target, force)?;
         let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(parent).map_err(|error| Error::io(parent, error))?;
-        let lock = Lock::acquire(hidden(target, name, "lock"), target)?;
-        let removed = clean(parent, target, name)?;
+        let claim = Claim::of(target)?;
         // Again, as another process may have finished meanwhile.
         refuse_existing(target, force)?;
-        let temporary = hidden(target, name, &format!("{}.partial", std::process::id()));
+        let temporary = hidden(target, &format!("{}.partial", std::process::id()));
         std::fs::create_dir(&temporary).map_err(|error| Error::io(&temporary, error))?;
-        Ok(Self { temporary, target: target.to_owned(), removed, _lock: lock })
+        Ok(Self { temporary, target: target.to_owned(), claim })
     }
 
     /// Where the files go.
@@ -52,7 +48,7 @@ impl NewFolder {
 
     /// What dead processes had left beside the target, and is gone now.
     pub fn removed(&self) -> &[PathBuf] {
-        &self.removed
+        self.claim.removed()
     }
 
     /// Flushes the files to the disk and takes the target's name.
@@ -86,15 +82,6 @@ impl Drop for NewFolder {
     }
 }
 
-/// `.NAME.SUFFIX` beside `target`.
-fn hidden(target: &Path, name: &std::ffi::OsStr, suffix: &str) -> PathBuf {
-    let mut hidden = OsString::from(".");
-    hidden.push(name);
-    hidden.push(".");
-    hidden.push(suffix);
-    target.with_file_name(hidden)
-}
-
 /// Nothing may be at `target`; with `force` there may be a model, or an empty folder.
 fn refuse_existing(target: &Path, force: bool) -> Result<()> {
     let shown = target.display();
@@ -115,30 +102,6 @@ fn refuse_existing(target: &Path, force: bool) -> Result<()> {
         return refuse(format!("`{shown}`, which holds something else than a model"), "`--force` replaces only folders of models");
     }
     Ok(())
-}
-
-/// Removes what dead processes left, and gives a folder its name back that one of them had moved aside.
-fn clean(parent: &Path, target: &Path, name: &std::ffi::OsStr) -> Result<Vec<PathBuf>> {
-    let prefix = format!(".{}.", name.to_string_lossy());
-    let mut removed = Vec::new();
-    for entry in std::fs::read_dir(parent).map_err(|error| Error::io(parent, error))? {
-        let entry = entry.map_err(|error| Error::io(parent, error))?;
-        let found = entry.file_name().to_string_lossy().into_owned();
-        let Some((process, kind)) = found.strip_prefix(&prefix).and_then(|rest| rest.split_once('.')) else { continue };
-        if process.is_empty() || !process.bytes().all(|byte| byte.is_ascii_digit()) {
-            continue;
-        }
-        let path = entry.path();
-        match kind {
-            "old" if target.symlink_metadata().is_err() => std::fs::rename(&path, target).map_err(|error| Error::io(&path, error))?,
-            "old" | "partial" => {
-                std::fs::remove_dir_all(&path).map_err(|error| Error::io(&path, error))?;
-                removed.push(path);
-            }
-            _ => {}
-        }
-    }
-    Ok(removed)
 }
 
 /// Gives the folder `from` the name `to`; a folder that has it gets the name `from`.
@@ -171,53 +134,6 @@ fn sync_folder(folder: &Path) {
     drop(File::open(folder).and_then(|folder| folder.sync_all()));
     #[cfg(not(unix))]
     let _ = folder;
-}
-
-/// A locked file; removed when dropped.
-#[derive(Debug)]
-struct Lock {
-    path: PathBuf,
-    _file: File,
-}
-
-impl Lock {
-    fn acquire(path: PathBuf, target: &Path) -> Result<Self> {
-        loop {
-            let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-            let file = file.map_err(|error| Error::io(&path, error))?;
-            match file.try_lock() {
-                Ok(()) if is_still(&file, &path) => return Ok(Self { path, _file: file }),
-                // Its owner finished, and removed it, between our opening and our locking.
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    return Err(Error::request("OUT", format!("`{}`, which another process is writing", target.display()), "a free place")
-                        .with_hint("wait until it is done, or choose another name"));
-                }
-                Err(TryLockError::Error(error)) => return Err(Error::io(&path, error)),
-            }
-        }
-    }
-}
-
-/// Whether the name `path` is still that of `file`.
-fn is_still(file: &File, path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let same = |a: &std::fs::Metadata, b: &std::fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
-        matches!((file.metadata(), path.metadata()), (Ok(a), Ok(b)) if same(&a, &b))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = (file, path);
-        true
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.path));
-    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::source::{Blob, TensorInfo, WeightSource};
 use crate::{Error, Result};
 
 /// Behind it stand the number of an expert, or the tensors of all.
-const EXPERTS: &str = ".experts.";
+pub(super) const EXPERTS: &str = ".experts.";
 /// The most experts of a layer.
 const MAX_EXPERTS: usize = 1 << 12;
 /// Numbers that share an exponent.
@@ -149,7 +149,7 @@ impl WeightSource for Stacked {
 }
 
 /// The matrix `data` with rows and columns exchanged.
-fn transposed(data: &TensorData) -> TensorData {
+pub(super) fn transposed(data: &TensorData) -> TensorData {
     let (rows, columns, size) = (data.shape()[0], data.shape()[1], data.dtype().size());
     let bytes = data.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());

@@ -11,17 +11,31 @@ use crate::checkpoint::{Form, NewFolder, Planned, QuantizedFile, TensorInfo, Wei
 use crate::quantize::{companions, refuse_overlap};
 use crate::{Error, Result};
 
-/// What transformers calls the models of the families whose parameters are stored one by one.
-const CLASSES: [(&str, &str); 9] = [
+/// What transformers calls the models of the families.
+const CLASSES: [(&str, &str); 23] = [
+    ("cohere", "CohereForCausalLM"),
+    ("falcon", "FalconForCausalLM"),
+    ("gemma", "GemmaForCausalLM"),
+    ("gemma2", "Gemma2ForCausalLM"),
+    ("gemma3_text", "Gemma3ForCausalLM"),
+    ("glm4", "Glm4ForCausalLM"),
+    ("gpt2", "GPT2LMHeadModel"),
+    ("gpt_neox", "GPTNeoXForCausalLM"),
+    ("gpt_oss", "GptOssForCausalLM"),
     ("granite", "GraniteForCausalLM"),
     ("llama", "LlamaForCausalLM"),
     ("mistral", "MistralForCausalLM"),
+    ("mixtral", "MixtralForCausalLM"),
     ("olmo2", "Olmo2ForCausalLM"),
+    ("phi", "PhiForCausalLM"),
+    ("phi3", "Phi3ForCausalLM"),
     ("qwen2", "Qwen2ForCausalLM"),
     ("qwen2_moe", "Qwen2MoeForCausalLM"),
     ("qwen3", "Qwen3ForCausalLM"),
     ("qwen3_moe", "Qwen3MoeForCausalLM"),
     ("smollm3", "SmolLM3ForCausalLM"),
+    ("stablelm", "StableLmForCausalLM"),
+    ("starcoder2", "Starcoder2ForCausalLM"),
 ];
 
 /// Writes the model to the folder `output`.
@@ -36,11 +50,11 @@ pub(super) fn write(subject: &Subject, output: &Path, target: Target, job: &Job)
             .with_hint("`llm quantize` rounds weights to few bits"));
     }
     refuse_overlap(checkpoint, output, "a model is never converted in place")?;
-    // The tensors as they are stored, where a folder has them: so they need not be those of the parameters.
-    let stored = if target == Target::HuggingFace { checkpoint.stored()? } else { None };
-    if target == Target::HuggingFace && stored.is_none() {
-        checkpoint.require_plain_names()?;
-    }
+    // The tensors as a folder of floats has them, or else as the family stores them.
+    let stored = match target {
+        Target::HuggingFace => checkpoint.stored()?.map_or_else(|| checkpoint.restored(), |stored| Ok(Some(stored)))?,
+        _ => None,
+    };
     let source: &dyn WeightSource = stored.as_deref().unwrap_or_else(|| checkpoint.source());
     let mut planned = Vec::new();
     for info in source.tensors() {

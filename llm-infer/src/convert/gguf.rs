@@ -1,10 +1,9 @@
 //! GGUF files.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use burn::tensor::DType;
-use llm_model::RopeScaling;
-use llm_model::arch::Interleaved;
 
 use super::kinds::{Fate, fate};
 use super::{ConvertReport, Job, Subject};
@@ -12,13 +11,13 @@ use crate::checkpoint::gguf::names::Architecture;
 use crate::checkpoint::gguf::types::GgmlType;
 use crate::checkpoint::gguf::write::{Item, Keys, NewGguf, Planned};
 use crate::checkpoint::gguf::{keys, pack, tokens};
-use crate::checkpoint::{Checkpoint, TensorInfo, cast};
+use crate::checkpoint::{Checkpoint, Restored, TensorInfo, WeightSource, cast, require_finite};
 use crate::{Error, Result};
 
-/// A tensor, what it will be, and what becomes of its numbers.
+/// A tensor of the file, what its matrices are made of (one for each expert where it holds those of all), and what becomes of the numbers.
 struct Plan<'a> {
-    info: &'a TensorInfo,
     planned: Planned,
+    infos: Vec<&'a TensorInfo>,
     fate: Fate,
 }
 
@@ -31,37 +30,43 @@ pub(super) fn write(subject: &Subject, output: &Path, job: &Job) -> Result<Conve
         return Err(Error::invalid(checkpoint.path(), "model_type", format!("`{}`", config.model_type), expected)
             .with_hint("models of other families cannot be written as GGUF yet"));
     };
+    if let Some([field, got, expected]) = keys::unloadable(architecture, &config) {
+        return Err(Error::invalid(checkpoint.path(), field, got, expected).with_hint("this model cannot be written as GGUF"));
+    }
     refuse_target(checkpoint, output, options.force)?;
-    let plans = plans(checkpoint, architecture, job)?;
-    let factors = keys::rope_factors(&config);
+    let layout = architecture.written_layout(&config);
+    let source = Restored::new(checkpoint.source(), &layout, &|name| Ok(!checkpoint.is_no_weight(name)?))?;
+    let plans = plans(&source, architecture, job)?;
+    let factors = keys::rope_factors(architecture, &config);
     let mut planned: Vec<Planned> = plans.iter().map(|plan| plan.planned.clone()).collect();
-    planned.extend(factors.iter().map(|factors| Planned {
-        name: keys::ROPE_FREQS.to_owned(),
+    planned.extend(factors.iter().map(|(name, factors)| Planned {
+        name: (*name).to_owned(),
         shape: vec![factors.len()],
         kind: GgmlType::F32,
     }));
-    let mut notices = Vec::new();
-    if let RopeScaling::Yarn { beta_fast, beta_slow, .. } = config.rope.scaling
-        && (beta_fast, beta_slow) != (32.0, 1.0)
-    {
-        notices.push(format!("llama.cpp takes no notice of beta_fast = {beta_fast} and beta_slow = {beta_slow} of YaRN: it has 32 and 1"));
-    }
+    let mut notices = keys::unheeded(architecture, &config);
     let mut all = keys::keys(architecture, &config, &subject.name, most_used(&planned));
     all.extend(text(subject, config.vocab_size, &mut notices)?);
     if let Some(parent) = output.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         std::fs::create_dir_all(parent).map_err(|error| Error::io(parent, error))?;
     }
     let mut file = NewGguf::create(output, &all, planned)?;
+    // Again, as another process may have finished meanwhile.
+    refuse_target(checkpoint, output, options.force)?;
+    let removed = file.removed().to_vec();
     job.expect(file.bytes());
-    let interleaved = architecture.layout(&config).interleaved;
     let mut written = Vec::new();
-    for Plan { info, planned, fate } in &plans {
-        file.put(&planned.name, &bytes(checkpoint, info, *fate, interleaved)?)?;
-        written.push((planned.kind.lowercase().to_owned(), info.elements()));
-        job.step(&info.name, info.bytes)?;
+    for Plan { planned, infos, fate } in &plans {
+        let mut all = Vec::with_capacity(planned.bytes() as usize);
+        for info in infos {
+            all.extend(bytes(checkpoint, &source, info, *fate)?);
+            job.step(&info.name, info.bytes)?;
+        }
+        file.put(&planned.name, &all)?;
+        written.push((planned.kind.lowercase().to_owned(), planned.shape.iter().product()));
     }
-    if let Some(factors) = factors {
-        file.put(keys::ROPE_FREQS, &factors.iter().flat_map(|factor| factor.to_le_bytes()).collect::<Vec<_>>())?;
+    for (name, factors) in factors {
+        file.put(name, &factors.iter().flat_map(|factor| factor.to_le_bytes()).collect::<Vec<_>>())?;
     }
     let bytes = file.bytes();
     // What the file does not say would be lost: it has to be read as the model that it is of.
@@ -80,7 +85,7 @@ pub(super) fn write(subject: &Subject, output: &Path, job: &Job) -> Result<Conve
         }
     };
     file.finish(&check, &|bytes| job.step("", bytes))?;
-    Ok(ConvertReport::new(output, checkpoint, &written, bytes, notices))
+    Ok(ConvertReport { removed, ..ConvertReport::new(output, checkpoint, &written, bytes, notices) })
 }
 
 /// Nothing but a file may be replaced, that only where it is asked for, and never the model itself.
@@ -101,19 +106,33 @@ fn refuse_target(checkpoint: &Checkpoint, output: &Path, force: bool) -> Result<
     Ok(())
 }
 
-/// Every parameter under its name in the file.
-fn plans<'a>(checkpoint: &'a Checkpoint, architecture: &Architecture, job: &Job) -> Result<Vec<Plan<'a>>> {
-    let mut plans = Vec::new();
-    for info in checkpoint.tensors() {
-        if checkpoint.is_no_weight(&info.name)? {
-            continue;
-        }
-        let Some(name) = architecture.file_name(&info.name) else {
+/// Every tensor of the file.
+fn plans<'a>(source: &'a Restored, architecture: &Architecture, job: &Job) -> Result<Vec<Plan<'a>>> {
+    let mut plans: Vec<Plan> = Vec::new();
+    let mut by_name: HashMap<String, usize> = HashMap::new();
+    for info in source.tensors() {
+        let invalid = |got: String, expected: String| Error::invalid(&info.file, format!("tensor `{}`", info.name), got, expected);
+        let Some((name, expert)) = architecture.file_name(&info.name) else {
             let expected = format!("one that GGUF files of `{}` have a name for", architecture.name);
-            return Err(Error::invalid(&info.file, format!("tensor `{}`", info.name), "a tensor without a name", expected));
+            return Err(invalid("a tensor without a name".to_owned(), expected));
         };
-        let fate = fate(info, job.options)?;
-        plans.push(Plan { info, planned: Planned { name, shape: info.shape.clone(), kind: fate.kind }, fate });
+        let fate = fate(info, &name, job.options)?;
+        let Some(number) = expert else {
+            plans.push(Plan { planned: Planned { name, shape: info.shape.clone(), kind: fate.kind }, infos: vec![info], fate });
+            continue;
+        };
+        let index = *by_name.entry(name.clone()).or_insert_with(|| {
+            let shape = [0].into_iter().chain(info.shape.iter().copied()).collect();
+            plans.push(Plan { planned: Planned { name, shape, kind: fate.kind }, infos: Vec::new(), fate });
+            plans.len() - 1
+        });
+        let plan = &mut plans[index];
+        if (plan.infos.len(), &plan.planned.shape[1..], plan.fate) != (number, &info.shape[..], fate) {
+            let got = format!("{} {:?} behind {} others", info.type_name(), info.shape, plan.infos.len());
+            return Err(invalid(got, "experts in order, of one type and the same dimensions".to_owned()));
+        }
+        plan.infos.push(info);
+        plan.planned.shape[0] += 1;
     }
     Ok(plans)
 }
@@ -125,36 +144,25 @@ fn most_used(planned: &[Planned]) -> GgmlType {
 }
 
 /// The tensor as the file has it.
-fn bytes(checkpoint: &Checkpoint, info: &TensorInfo, fate: Fate, interleaved: Option<Interleaved>) -> Result<Vec<u8>> {
-    let source = checkpoint.source();
-    let bytes = if fate.keeps_bits {
-        pack::blocks(&source.read_quantized(&info.name)?)
-    } else {
-        let data = source.read(&info.name)?;
-        checkpoint.require_finite(&data, &info.name)?;
-        match fate.kind {
-            GgmlType::Q8_0 | GgmlType::Q4_0 => {
-                let numbers = cast(data, DType::F32, info)?;
-                let numbers =
-                    numbers.as_slice::<f32>().map_err(|error| Error::invalid(&info.file, &info.name, format!("{error:?}"), "f32"))?;
-                pack::rounded(fate.kind, numbers)
-            }
-            kind => cast(data, kind.dtype().unwrap_or(DType::F32), info)?.as_bytes().to_vec(),
+fn bytes(checkpoint: &Checkpoint, source: &Restored, info: &TensorInfo, fate: Fate) -> Result<Vec<u8>> {
+    if fate.keeps_bits {
+        return Ok(pack::blocks(&source.read_quantized(&info.name)?));
+    }
+    let data = source.read(&info.name)?;
+    if require_finite(&data, info).is_err() {
+        // Named as whoever made the model knows it.
+        for name in source.parameters(&info.name) {
+            checkpoint.require_finite(&checkpoint.source().read(name)?, name)?;
         }
-    };
-    let rotated = [".self_attn.q_proj.", ".self_attn.k_proj."].iter().any(|part| info.name.contains(part));
-    Ok(match interleaved {
-        Some(interleaved) if rotated => scattered(&bytes, info.shape[0], interleaved),
-        _ => bytes,
-    })
-}
-
-/// `bytes` of rows in their usual order, in that of `interleaved`.
-fn scattered(bytes: &[u8], rows: usize, interleaved: Interleaved) -> Vec<u8> {
-    let width = bytes.len() / rows.max(1);
-    let mut scattered = vec![0; bytes.len()];
-    (0..rows).for_each(|row| scattered[interleaved.stored(row) * width..][..width].copy_from_slice(&bytes[row * width..][..width]));
-    scattered
+    }
+    match fate.kind {
+        GgmlType::Q8_0 | GgmlType::Q4_0 => {
+            let numbers = cast(data, DType::F32, info)?;
+            let numbers = numbers.as_slice::<f32>().map_err(|error| Error::invalid(&info.file, &info.name, format!("{error:?}"), "f32"))?;
+            Ok(pack::rounded(fate.kind, numbers))
+        }
+        kind => Ok(cast(data, kind.dtype().unwrap_or(DType::F32), info)?.as_bytes().to_vec()),
+    }
 }
 
 /// The keys of tokenizer and template.

@@ -66,10 +66,13 @@ pub(super) fn floats(dtype: DType) -> GgmlType {
     }
 }
 
-/// The fate of a parameter in a GGUF file, where vectors are floats of 32 bits and rows of blocks are whole ones.
-pub(super) fn fate(info: &TensorInfo, options: &ConvertOptions) -> Result<Fate> {
+/// Parts of names in GGUF files of matrices that llama.cpp wants in floats of 32 bits: routers, positions, norms of heads.
+const ALWAYS_F32: [&str; 5] = [".ffn_gate_inp.", ".ffn_gate_inp_shexp.", "position_embd.", ".attn_q_norm.", ".attn_k_norm."];
+
+/// The fate of a tensor that is called `name` in a GGUF file, where vectors are floats of 32 bits and rows of blocks are whole ones.
+pub(super) fn fate(info: &TensorInfo, name: &str, options: &ConvertOptions) -> Result<Fate> {
     let plain = |kind| Ok(Fate { kind, keeps_bits: false });
-    if info.shape.len() < 2 {
+    if info.shape.len() < 2 || ALWAYS_F32.iter().any(|part| name.contains(part)) {
         return plain(GgmlType::F32);
     }
     let whole = info.shape.last().is_some_and(|width| width.is_multiple_of(BLOCK));

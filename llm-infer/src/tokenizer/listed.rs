@@ -5,8 +5,11 @@ use std::collections::HashMap;
 use serde_json::Value as Json;
 
 use super::vocabulary::SPACE;
-use super::{Segmentation, TokenKind, Tokenizer, Vocabulary, pre};
+use super::{Segmentation, TokenKind, Tokenizer, Vocabulary, charsmap, pre};
 use crate::{Error, Result};
+
+/// The score of what is never chosen.
+pub(crate) const UNUSED_SCORE: f32 = -10_000.0;
 
 /// Texts by which two tokenizers are told apart: words, spaces, numbers, scripts, code, marks.
 const PROBES: [&str; 12] = [
@@ -37,13 +40,18 @@ impl Tokenizer {
         let listed = Listed { tokenizer: self, json: &json };
         let steps = steps(&json["pre_tokenizer"], "pretokenizers");
         let byte_level = steps.iter().any(|step| step["type"] == "ByteLevel");
-        let scored = json["model"]["byte_fallback"] == true && !byte_level;
-        if json["model"]["type"] != "BPE" || !(byte_level || scored) {
+        let unigram = json["model"]["type"] == "Unigram";
+        let scored = unigram || (json["model"]["byte_fallback"] == true && !byte_level);
+        if !unigram && (json["model"]["type"] != "BPE" || !(byte_level || scored)) {
             let got = format!("a model of type {}", json["model"]["type"]);
-            return Err(self.refused(got, "byte-level BPE, or BPE with bytes for what has no token"));
+            return Err(self.refused(got, "unigram, byte-level BPE, or BPE with bytes for what has no token"));
         }
         let (tokens, kinds) = listed.tokens(scored);
-        let (segmentation, exact) = if scored { (listed.scores(&tokens), true) } else { listed.byte_level(&steps)? };
+        let (segmentation, exact) = match (unigram, scored) {
+            (true, _) => (listed.unigram(tokens.len(), &steps), true),
+            (_, true) => (listed.scores(&tokens), true),
+            _ => listed.byte_level(&steps)?,
+        };
         let (begin, end) = self.around()?;
         let vocabulary = Vocabulary {
             path: self.shared.path.clone(),
@@ -57,7 +65,7 @@ impl Tokenizer {
             add_eos: Some(end.is_some()),
             bos: begin.or(self.bos_id()),
             eos: end.or(self.eos_id()),
-            unknown: self.id(self.named("unk_token").unwrap_or_default()),
+            unknown: listed.unknown(),
             padding: self.pad_id(),
             json: None,
             segmentation,
@@ -114,10 +122,16 @@ impl Listed<'_> {
         for (id, token) in self.tokenizer.shared.library.get_added_tokens_decoder() {
             kinds[id as usize] = if token.special { TokenKind::Control } else { TokenKind::UserDefined };
         }
-        if let Some(id) = self.tokenizer.named("unk_token").and_then(|token| self.tokenizer.id(token)).filter(|_| scored) {
+        if let Some(id) = self.unknown().filter(|_| scored) {
             kinds[id as usize] = TokenKind::Unknown;
         }
         (tokens, kinds)
+    }
+
+    /// The token for what has none.
+    fn unknown(&self) -> Option<u32> {
+        let named = self.tokenizer.named("unk_token").and_then(|token| self.tokenizer.id(token));
+        named.or_else(|| self.json["model"]["unk_id"].as_u64()?.try_into().ok())
     }
 
     /// The merges, best first.
@@ -152,6 +166,19 @@ impl Listed<'_> {
         let last = ranks.len();
         let score = |token: &String| -(ranks.get(token).copied().unwrap_or(last) as f32);
         Segmentation::Scores(tokens.iter().map(score).collect())
+    }
+
+    /// The scores of `count` tokens, those that are no pieces being never chosen, and what is done to a text before.
+    fn unigram(&self, count: usize, steps: &[&Json]) -> Segmentation {
+        let pieces = self.json["model"]["vocab"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let mut scores: Vec<f32> = pieces.iter().map(|piece| piece[1].as_f64().unwrap_or_default() as f32).collect();
+        scores.resize(count, UNUSED_SCORE);
+        let normalizers = self.steps_of("normalizer", "normalizers");
+        let charsmap = normalizers.iter().find_map(|step| charsmap::from_base64(step["precompiled_charsmap"].as_str()?));
+        let collapses = |step: &&Json| step["type"] == "Replace" && step["pattern"]["Regex"] == " {2,}";
+        let splits = |step: &&Json| step["type"] == "WhitespaceSplit";
+        let collapse_spaces = normalizers.iter().any(collapses) || steps.iter().any(splits);
+        Segmentation::Unigram { scores, charsmap, collapse_spaces }
     }
 
     /// Whether a text gets a space before it.
@@ -215,6 +242,44 @@ mod tests {
         let Segmentation::ByteLevel { pre, .. } = &vocabulary.segmentation else { panic!("bytes") };
         assert_eq!((pre.as_deref(), vocabulary.json.is_some()), (Some("gpt-2"), true));
         assert!(vocabulary.tokenizer().unwrap().cuts_as(&tokenizer).unwrap());
+    }
+
+    #[test]
+    fn unigram_scores_come_back() {
+        let tokens = ["<pad>", "</s>", "<unk>", "▁", "a", "b", "▁a", "ab", "▁ab"];
+        let vocabulary = Vocabulary {
+            path: "m".into(),
+            tokens: tokens.iter().map(|token| (*token).to_owned()).collect(),
+            kinds: tokens.iter().map(|token| kind(token)).collect(),
+            segmentation: Segmentation::Unigram {
+                scores: vec![0.0, 0.0, 0.0, -2.0, -3.0, -3.5, -2.5, -4.0, -6.75],
+                charsmap: None,
+                collapse_spaces: true,
+            },
+            space_prefix: Some(true),
+            add_bos: Some(false),
+            add_eos: Some(true),
+            bos: None,
+            eos: Some(1),
+            unknown: Some(2),
+            padding: Some(0),
+            json: None,
+        };
+        let json = vocabulary.tokenizer().unwrap().to_json().unwrap().to_string();
+        let config = vocabulary.config().unwrap().to_string();
+        let tokenizer = Tokenizer::from_bytes(std::path::Path::new("m"), json.as_bytes(), Some(config.as_bytes())).unwrap();
+        let again = tokenizer.vocabulary().unwrap();
+        assert_eq!((&again.tokens, &again.kinds, &again.segmentation), (&vocabulary.tokens, &vocabulary.kinds, &vocabulary.segmentation));
+        assert_eq!((again.json.is_none(), again.add_eos, again.unknown, again.padding), (true, Some(true), Some(2), Some(0)));
+        assert_eq!(again.tokenizer().unwrap().encode("ab  a", true).unwrap(), [8, 6, 1]);
+    }
+
+    fn kind(token: &str) -> TokenKind {
+        match token {
+            "<unk>" => TokenKind::Unknown,
+            "<pad>" | "</s>" => TokenKind::Control,
+            _ => TokenKind::Normal,
+        }
     }
 
     #[test]

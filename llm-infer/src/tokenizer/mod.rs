@@ -18,6 +18,7 @@ mod stream;
 mod tests;
 mod vocabulary;
 
+pub(crate) use listed::UNUSED_SCORE;
 pub use stream::StreamingDecoder;
 pub(crate) use vocabulary::{Segmentation, TokenKind, Vocabulary};
 

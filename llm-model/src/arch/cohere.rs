@@ -28,5 +28,9 @@ pub(super) fn config(fields: &Fields) -> Result<ModelConfig, ConfigError> {
 }
 
 pub(super) fn layout(config: &ModelConfig) -> Layout {
-    Layout { interleaved: Some(Interleaved { head_dim: config.head_dim, dim: config.rope.dim }), ..Layout::default() }
+    Layout {
+        interleaved: Some(Interleaved { head_dim: config.head_dim, dim: config.rope.dim }),
+        head_norms: Some(config.head_dim),
+        ..Layout::default()
+    }
 }

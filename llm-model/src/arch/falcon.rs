@@ -38,23 +38,27 @@ pub(super) fn config(fields: &Fields) -> Result<ModelConfig, ConfigError> {
     })
 }
 
+/// Their names and ours; the first two are those of layers with two norms side by side.
+const NAMES: &[(&str, &str)] = &[
+    (".ln_attn.", ".input_layernorm."),
+    (".ln_mlp.", ".post_attention_layernorm."),
+    (".word_embeddings.", ".embed_tokens."),
+    (".h.", ".layers."),
+    (".ln_f.", ".norm."),
+    (".self_attention.", ".self_attn."),
+    (".self_attn.dense.", ".self_attn.o_proj."),
+    (".dense_h_to_4h.", ".c_fc."),
+    (".dense_4h_to_h.", ".c_proj."),
+];
+
 pub(super) fn layout(config: &ModelConfig) -> Layout {
     let (groups, dim) = (config.num_key_value_heads, config.head_dim);
     let group = config.num_attention_heads / groups;
     // For each key and value head its queries, the key, the value.
     let part = |first: usize, heads: usize| Rows { first: first * dim, count: heads * dim, stride: (group + 2) * dim, groups };
     Layout {
-        renames: &[
-            (".word_embeddings.", ".embed_tokens."),
-            (".h.", ".layers."),
-            (".ln_f.", ".norm."),
-            (".ln_attn.", ".input_layernorm."),
-            (".ln_mlp.", ".post_attention_layernorm."),
-            (".self_attention.dense.", ".self_attn.o_proj."),
-            (".self_attention.", ".self_attn."),
-            (".dense_h_to_4h.", ".c_fc."),
-            (".dense_4h_to_h.", ".c_proj."),
-        ],
+        prefix: Some("transformer."),
+        renames: if config.layer == LayerType::ParallelTwoNorms { NAMES } else { &NAMES[2..] },
         splits: vec![Split::new(
             ".query_key_value.",
             &[(".q_proj.", part(0, group)), (".k_proj.", part(group, 1)), (".v_proj.", part(group + 1, 1))],

@@ -41,6 +41,7 @@ pub(super) fn layout(config: &ModelConfig) -> Layout {
     let hidden = config.hidden_size;
     let part = |index: usize| Rows::range(index * hidden, hidden);
     Layout {
+        prefix: Some("transformer."),
         renames: &[
             (".wte.", ".embed_tokens."),
             (".wpe.weight.", ".embed_tokens.positions."),
@@ -48,8 +49,8 @@ pub(super) fn layout(config: &ModelConfig) -> Layout {
             (".ln_1.", ".input_layernorm."),
             (".ln_2.", ".post_attention_layernorm."),
             (".ln_f.", ".norm."),
-            (".attn.c_proj.", ".self_attn.o_proj."),
             (".attn.", ".self_attn."),
+            (".self_attn.c_proj.", ".self_attn.o_proj."),
         ],
         splits: vec![Split::new(".c_attn.", &[(".q_proj.", part(0)), (".k_proj.", part(1)), (".v_proj.", part(2))])],
         transposed: &[".q_proj.weight", ".k_proj.weight", ".v_proj.weight", ".o_proj.weight", ".c_fc.weight", ".c_proj.weight"],

@@ -27,12 +27,13 @@ pub(super) fn layout(config: &ModelConfig) -> Layout {
     // The rows of each head are its query, its key and its value.
     let part = |index: usize| Rows { first: index * dim, count: dim, stride: 3 * dim, groups: heads };
     Layout {
+        prefix: Some("gpt_neox."),
         renames: &[
             (".embed_in.", ".embed_tokens."),
             (".embed_out.", ".lm_head."),
             (".final_layer_norm.", ".norm."),
-            (".attention.dense.", ".self_attn.o_proj."),
             (".attention.", ".self_attn."),
+            (".self_attn.dense.", ".self_attn.o_proj."),
             (".dense_h_to_4h.", ".c_fc."),
             (".dense_4h_to_h.", ".c_proj."),
         ],

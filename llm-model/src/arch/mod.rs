@@ -36,7 +36,7 @@ use serde_json::Value;
 
 use crate::{ConfigError, ModelConfig, quant};
 use fields::{Fields, quoted};
-pub use layout::{Interleaved, Layout, Piece, Rows, Split};
+pub use layout::{Interleaved, Layout, Numbered, Piece, Rows, Split, Stored, StoredPart};
 
 /// A family: its `model_type`, the reader of its `config.json`, and how its tensors are stored where not one by one.
 struct Family {

@@ -1,7 +1,7 @@
 //! StableLM: Llama with layer norms and a rotation of a part of each head; StableLM 2 12B also with norms of the heads, side by side.
 
 use super::fields::{Defaults, Fields};
-use super::layout::Layout;
+use super::layout::{Layout, Numbered};
 use crate::{ConfigError, LayerType, ModelConfig, NormType, QkNorm};
 
 pub(super) fn config(fields: &Fields) -> Result<ModelConfig, ConfigError> {
@@ -23,6 +23,10 @@ pub(super) fn config(fields: &Fields) -> Result<ModelConfig, ConfigError> {
     })
 }
 
-pub(super) fn layout(_: &ModelConfig) -> Layout {
-    Layout { renames: &[(".q_layernorm.", ".q_norm."), (".k_layernorm.", ".k_norm.")], numbered: Some(".norms."), ..Layout::default() }
+pub(super) fn layout(config: &ModelConfig) -> Layout {
+    Layout {
+        renames: &[(".q_layernorm.", ".q_norm."), (".k_layernorm.", ".k_norm.")],
+        numbered: Some(Numbered { marker: ".norms.", count: config.head_dim }),
+        ..Layout::default()
+    }
 }

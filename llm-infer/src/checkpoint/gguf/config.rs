@@ -102,8 +102,9 @@ pub fn config(file: &Described, factors: &RopeFactors) -> Result<Value> {
     set("num_attention_heads", json!(heads));
     set("num_key_value_heads", json!(metadata.uniform(&file.key("attention.head_count_kv"))?.unwrap_or(heads)));
     set("max_position_embeddings", json!(context));
-    // Not written where it is the quotient, as a family has no such key or another default.
-    if file.whole("attention.key_length")?.is_some() || families::NAME_HEAD_DIM.contains(&architecture.name) {
+    // Not said where it is the quotient, as a family has no such key or another default.
+    let quotient = file.required("embedding_length")? / heads.max(1);
+    if head_dim != quotient || families::NAME_HEAD_DIM.contains(&architecture.name) {
         set("head_dim", json!(head_dim));
     }
     let (epsilon, name) = architecture.epsilon;

@@ -164,6 +164,9 @@ pub fn refuse_unknown(file: &Described) -> Result<()> {
         ("expert_gating_func", 1.0),
         ("expert_weights_scale", 1.0),
         ("expert_group_count", 1.0),
+        // Ministral 3 scales attention by position.
+        ("attention.temperature_scale", 0.0),
+        ("rope.scaling.yarn_log_multiplier", 0.0),
     ];
     for (name, known) in numbers {
         if let Some(other) = file.number(name)?.filter(|number| *number != known && *number != 0.0) {

@@ -75,6 +75,12 @@ impl Metadata {
         Self { path, values }
     }
 
+    /// All keys and their values, in no order.
+    #[cfg(test)]
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.values.iter()
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path

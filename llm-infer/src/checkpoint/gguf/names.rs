@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use llm_model::arch::{Interleaved, Layout, Rows, Split};
-use llm_model::{LayerType, ModelConfig};
+use llm_model::{LayerType, ModelConfig, QkNorm};
 use serde_json::Value;
 
 use super::metadata::Metadata;
@@ -24,6 +24,8 @@ pub struct Architecture {
     layer: &'static [(&'static str, &'static str)],
     /// What config.json calls some keys, after what Llama's calls them.
     pub keys: &'static [(&'static str, &'static str)],
+    /// Tensors that llama.cpp's converter writes for several parameters; in any file they may stand in place of those.
+    fused: &'static [&'static str],
 }
 
 type Names = &'static [(&'static str, &'static str)];
@@ -48,6 +50,7 @@ const LAYER: Names = &[
     ("ffn_gate_exps", "mlp.experts.*.gate_proj"),
     ("ffn_up_exps", "mlp.experts.*.up_proj"),
     ("ffn_down_exps", "mlp.experts.*.down_proj"),
+    ("ffn_gate_up_exps", "mlp.experts.*.gate_up_proj"),
     ("ffn_gate_inp_shexp", "mlp.shared_expert_gate"),
     ("ffn_gate_shexp", "mlp.shared_expert.gate_proj"),
     ("ffn_up_shexp", "mlp.shared_expert.up_proj"),
@@ -75,6 +78,9 @@ const TWO_NORMS: Names = &[(".input_layernorm.", ".post_attention_layernorm."), 
 
 const GLM4: Names = &[NORMS_BEHIND[0], NORMS_BEHIND[1], NORMS_BEHIND[2], GATE_UP[0]];
 
+/// Queries, keys and values in one tensor.
+const QKV: &[&str] = &[".qkv_proj."];
+
 const RMS: (&str, &str) = ("attention.layer_norm_rms_epsilon", "rms_norm_eps");
 
 /// The ε of layer norms, which config.json calls `name`.
@@ -83,12 +89,13 @@ const fn layer_norm(name: &'static str) -> (&'static str, &'static str) {
 }
 
 const fn of(name: &'static str, model_type: &'static str) -> Architecture {
-    Architecture { name, model_type, interleaved: false, epsilon: RMS, layer: &[], keys: &[] }
+    Architecture { name, model_type, interleaved: false, epsilon: RMS, layer: &[], keys: &[], fused: &[] }
 }
 
 const ARCHITECTURES: &[Architecture] = &[
     Architecture { interleaved: true, ..of("llama", "llama") },
     Architecture { interleaved: true, ..of("mistral", "mistral") },
+    Architecture { interleaved: true, ..of("mistral3", "mistral") },
     of("qwen2", "qwen2"),
     of("qwen2moe", "qwen2_moe"),
     of("qwen3", "qwen3"),
@@ -97,7 +104,7 @@ const ARCHITECTURES: &[Architecture] = &[
     Architecture { layer: NORMS_BEHIND, ..of("gemma2", "gemma2") },
     Architecture { layer: NORMS_BEHIND, ..of("gemma3", "gemma3_text") },
     Architecture { layer: PLAIN, epsilon: layer_norm("layer_norm_eps"), ..of("phi2", "phi") },
-    Architecture { layer: GATE_UP, ..of("phi3", "phi3") },
+    Architecture { layer: GATE_UP, fused: &[".qkv_proj.", ".gate_up_proj."], ..of("phi3", "phi3") },
     Architecture {
         layer: PLAIN,
         epsilon: layer_norm("layer_norm_epsilon"),
@@ -108,18 +115,21 @@ const ARCHITECTURES: &[Architecture] = &[
             ("num_attention_heads", "n_head"),
             ("max_position_embeddings", "n_positions"),
         ],
+        fused: QKV,
         ..of("gpt2", "gpt2")
     },
     Architecture {
         layer: PLAIN,
         epsilon: layer_norm("layer_norm_eps"),
         keys: &[("rope_theta", "rotary_emb_base"), ("partial_rotary_factor", "rotary_pct")],
+        fused: QKV,
         ..of("gptneox", "gpt_neox")
     },
     Architecture {
         layer: PLAIN,
         epsilon: layer_norm("layer_norm_epsilon"),
         keys: &[("num_key_value_heads", "num_kv_heads"), ("intermediate_size", "ffn_hidden_size")],
+        fused: QKV,
         ..of("falcon", "falcon")
     },
     Architecture { layer: PLAIN, epsilon: layer_norm("norm_epsilon"), ..of("starcoder2", "starcoder2") },
@@ -128,12 +138,12 @@ const ARCHITECTURES: &[Architecture] = &[
     Architecture { layer: NORMS_BEHIND, ..of("olmo2", "olmo2") },
     Architecture { interleaved: true, ..of("smollm3", "smollm3") },
     Architecture { interleaved: true, ..of("granite", "granite") },
-    Architecture { interleaved: true, layer: GLM4, ..of("glm4", "glm4") },
+    Architecture { interleaved: true, layer: GLM4, fused: &[".gate_up_proj."], ..of("glm4", "glm4") },
     Architecture { layer: NORMS_BEHIND, ..of("gpt-oss", "gpt_oss") },
 ];
 
-/// Those that are also written, as `keys.rs` has all that their configurations say.
-const WRITTEN: [&str; 4] = ["llama", "mistral", "qwen2", "qwen3"];
+/// Families that llama.cpp has no architecture of their own for, or several: the one that they are written as.
+const WRITTEN_AS: [(&str, &str); 4] = [("gemma3", "gemma3"), ("mistral", "llama"), ("mistral3", "mistral3"), ("mixtral", "llama")];
 
 /// The key of the architecture's name.
 pub const NAME: &str = "general.architecture";
@@ -189,7 +199,7 @@ impl Architecture {
     /// How the tensors of the file, under their names elsewhere, become the parameters of a model of this configuration.
     pub fn layout(&self, config: &ModelConfig) -> Layout {
         let (q, kv) = (config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim);
-        let inner = config.intermediate_size;
+        let inner = config.experts.as_ref().map_or(config.intermediate_size, |experts| experts.intermediate_size);
         let qkv = [(".q_proj.", Rows::range(0, q)), (".k_proj.", Rows::range(q, kv)), (".v_proj.", Rows::range(q + kv, kv))];
         Layout {
             renames: if config.layer == LayerType::ParallelTwoNorms && self.name == "falcon" { TWO_NORMS } else { &[] },
@@ -198,41 +208,60 @@ impl Architecture {
                 Split::new(".gate_up_proj.", &[(".gate_proj.", Rows::range(0, inner)), (".up_proj.", Rows::range(inner, inner))]),
             ],
             interleaved: self.interleaved.then_some(Interleaved { head_dim: config.head_dim, dim: config.rope.dim }),
+            head_norms: (config.qk_norm == QkNorm::LayerOfHead).then_some(config.head_dim),
             ..Layout::default()
         }
     }
 
+    /// As [`Architecture::layout`], for a file that is written: only what the converter puts together is.
+    pub fn written_layout(&self, config: &ModelConfig) -> Layout {
+        let mut layout = self.layout(config);
+        layout.splits.retain(|split| self.fused.contains(&split.stored()));
+        layout
+    }
+
     /// The architecture by which a model of this `model_type` is written; `None` where there is no row for it.
     pub fn of_family(model_type: &str) -> Option<&'static Self> {
-        // llama.cpp knows Mistral as a llama.
-        let model_type = if model_type == "mistral" { "llama" } else { model_type };
-        Self::written().find(|one| one.model_type == model_type)
+        match WRITTEN_AS.iter().find(|(family, _)| *family == model_type) {
+            Some((_, name)) => ARCHITECTURES.iter().find(|one| one.name == *name),
+            None => ARCHITECTURES.iter().find(|one| one.model_type == model_type),
+        }
     }
 
     /// The `model_type`s that [`Architecture::of_family`] knows.
     pub fn families() -> String {
-        Self::written().map(|one| one.model_type).collect::<Vec<_>>().join(", ")
+        let mut known: Vec<_> = ARCHITECTURES.iter().map(|one| one.model_type).chain(WRITTEN_AS.map(|(family, _)| family)).collect();
+        known.sort_unstable();
+        known.dedup();
+        known.join(", ")
     }
 
-    fn written() -> impl Iterator<Item = &'static Self> {
-        ARCHITECTURES.iter().filter(|one| WRITTEN.contains(&one.name))
-    }
-
-    /// The name in a file of the tensor that is called `name` elsewhere: [`Architecture::tensor_name`] the other way.
-    pub fn file_name(&self, name: &str) -> Option<String> {
+    /// The name in a file of the tensor that is called `name` elsewhere, and the number of the expert that is a part of it:
+    /// [`Architecture::tensor_name`] the other way.
+    pub fn file_name(&self, name: &str) -> Option<(String, Option<usize>)> {
+        let whole = |name: String| Some((name, None));
         let (stem, kind) = name.rsplit_once('.')?;
         let Some((index, part)) = stem.strip_prefix("model.layers.").and_then(|layer| layer.split_once('.')) else {
             return match stem {
-                "model.embed_tokens" => Some(format!("token_embd.{kind}")),
-                "model.norm" => Some(format!("output_norm.{kind}")),
-                "lm_head" => Some(format!("output.{kind}")),
+                "model.embed_tokens" if kind == "positions" => whole("position_embd.weight".to_owned()),
+                "model.embed_tokens" => whole(format!("token_embd.{kind}")),
+                "model.norm" => whole(format!("output_norm.{kind}")),
+                "lm_head" => whole(format!("output.{kind}")),
                 _ => None,
             };
         };
+        // The sinks are a parameter of attention itself.
+        let (part, kind) = if kind == "sinks" { (format!("{part}.sinks"), "weight") } else { (part.to_owned(), kind) };
+        let expert = part.strip_prefix(EXPERTS).and_then(|rest| rest.split_once('.'));
+        let number = expert.map(|(number, _)| number.parse()).transpose().ok()?;
+        let part = expert.map_or(part.clone(), |(_, rest)| format!("{EXPERTS}*.{rest}"));
         let (known, _) = self.layer.iter().chain(LAYER).find(|(_, elsewhere)| *elsewhere == part)?;
-        Some(format!("blk.{index}.{known}.{kind}"))
+        Some((format!("blk.{index}.{known}.{kind}"), number))
     }
 }
+
+/// Behind it stands the number of an expert, within a layer.
+const EXPERTS: &str = "mlp.experts.";
 
 #[cfg(test)]
 mod tests {
@@ -249,8 +278,12 @@ mod tests {
         assert_eq!(llama("blk.0.ffn_norm.weight"), "model.layers.0.post_attention_layernorm.weight");
         assert_eq!(llama("output.weight"), "lm_head.weight");
         for name in ["blk.3.ffn_down.weight", "blk.11.attn_k.bias", "token_embd.weight", "output_norm.weight", "output.weight"] {
-            assert_eq!(ARCHITECTURES[0].file_name(&llama(name)).unwrap(), name);
+            assert_eq!(ARCHITECTURES[0].file_name(&llama(name)).unwrap(), (name.to_owned(), None));
         }
+        let expert = ARCHITECTURES[0].file_name("model.layers.2.mlp.experts.13.up_proj.weight").unwrap();
+        assert_eq!(expert, ("blk.2.ffn_up_exps.weight".to_owned(), Some(13)));
+        let sinks = ARCHITECTURES[0].file_name("model.layers.2.self_attn.sinks").unwrap();
+        assert_eq!(sinks.0, "blk.2.attn_sinks.weight");
         assert_eq!(ARCHITECTURES[0].file_name("x"), None);
         assert_eq!(llama("blk.0.ffn_gate_exps.weight"), "model.layers.0.mlp.experts.*.gate_proj.weight");
         assert_eq!(llama("blk.0.ffn_up.3.weight"), "model.layers.0.mlp.experts.3.up_proj.weight");

@@ -1,7 +1,7 @@
 //! The metadata of a GGUF file about its tokenizer: `vocabulary.rs` the other way.
 
 use super::write::{Item, Keys};
-use crate::tokenizer::{Segmentation, TokenKind, Vocabulary};
+use crate::tokenizer::{Segmentation, TokenKind, UNUSED_SCORE, Vocabulary};
 
 /// The keys of `vocabulary` for a model whose embedding has `rows` rows, whose answers end with `ends`, with the sources of its chat
 /// template and of that for tools.
@@ -77,9 +77,6 @@ pub fn keys(vocabulary: &Vocabulary, rows: usize, ends: &[u32], template: Option
     }
     keys
 }
-
-/// The score of what is never chosen.
-const UNUSED_SCORE: f32 = -10_000.0;
 
 fn text(text: &str) -> Item {
     Item::Text(text.to_owned())

@@ -7,6 +7,7 @@ use std::hash::{DefaultHasher, Hasher};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
+use super::super::claim::Claim;
 use super::super::new_file::NewFile;
 use super::super::source::Blob;
 use super::header;
@@ -33,6 +34,8 @@ pub enum Item {
     Numbers(Vec<f32>),
     /// Small whole numbers.
     Kinds(Vec<i32>),
+    /// Truth values.
+    Truths(Vec<bool>),
     /// Bytes.
     Bytes(Vec<u8>),
 }
@@ -69,13 +72,15 @@ pub struct NewGguf {
     /// What each was given, as a hash.
     written: Vec<Option<u64>>,
     end: u64,
+    /// Dropped last.
+    claim: Claim,
 }
 
 impl NewGguf {
-    /// Starts the file `path`.
+    /// Starts the file `path`, and removes what killed processes had left of one.
     ///
     /// # Errors
-    /// [`Error::Io`], and two tensors of one name.
+    /// [`Error::Io`], two tensors of one name, and another process that writes the same file.
     pub fn create(path: &Path, keys: &Keys, tensors: Vec<Planned>) -> Result<Self> {
         let mut header = b"GGUF".to_vec();
         header.extend(3_u32.to_le_bytes());
@@ -101,11 +106,17 @@ impl NewGguf {
         header.resize(header.len().next_multiple_of(ALIGNMENT as usize), 0);
         let start = header.len() as u64;
         begins.iter_mut().for_each(|begin| *begin += start);
+        let claim = Claim::of(path)?;
         let file = NewFile::create(path)?;
         file.reserve(start + end)?;
         file.write(|file| file.write_all(&header))?;
         let written = vec![None; tensors.len()];
-        Ok(Self { file, path: path.to_owned(), tensors, begins, by_name, written, end: start + end })
+        Ok(Self { file, path: path.to_owned(), tensors, begins, by_name, written, end: start + end, claim })
+    }
+
+    /// What killed processes had left, and is gone now.
+    pub fn removed(&self) -> &[std::path::PathBuf] {
+        self.claim.removed()
     }
 
     /// Bytes of the whole file.
@@ -194,6 +205,10 @@ fn put_item(out: &mut Vec<u8>, item: &Item) {
         Item::Kinds(kinds) => {
             array(out, 5, kinds.len());
             kinds.iter().for_each(|kind| out.extend(kind.to_le_bytes()));
+        }
+        Item::Truths(truths) => {
+            array(out, 7, truths.len());
+            out.extend(truths.iter().map(|truth| u8::from(*truth)));
         }
         Item::Bytes(bytes) => {
             array(out, 0, bytes.len());

@@ -108,3 +108,20 @@ fn what_is_not_computed_is_refused_by_its_key() {
     let causal = keys(3).raw("llama.attention.causal", 7, &[0]);
     assert!(refusal(&causal.bytes()).contains("llama.attention.causal: got false"));
 }
+
+#[test]
+fn gate_and_up_of_experts_are_taken_apart() {
+    let fused = experts(|writer| {
+        let both: Vec<u8> = (0..4).flat_map(|seed| q8(32, 32, seed)).collect();
+        let writer = writer.tensor("blk.0.ffn_gate_up_exps.weight", &[2, 64, 32], 8, &both);
+        writer.tensor("blk.0.ffn_down_exps.weight", &[2, 32, 32], 8, &[q8(32, 32, 4), q8(32, 32, 5)].concat())
+    });
+    let (_folder, path) = file(&fused.bytes());
+    let report = load(&path);
+    assert_eq!((report.quantized, report.unexpected), (vec![(QuantFormat::Int8, 6)], vec![]));
+    let source = Checkpoint::open(&path).unwrap().source;
+    for (seed, name) in ["0.gate_proj", "0.up_proj", "1.gate_proj", "1.up_proj"].iter().enumerate() {
+        let matrix = source.read_quantized(&format!("model.layers.0.mlp.experts.{name}.weight")).unwrap().matrix();
+        assert_eq!(matrix.dequantize(), blocks::widened(GgmlType::Q8_0, &q8(32, 32, seed)), "{name}");
+    }
+}

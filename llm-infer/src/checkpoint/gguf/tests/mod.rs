@@ -1,6 +1,7 @@
 //! GGUF files made by hand and real ones, whole and broken; `fNN` are the rows of the fault list.
 
 mod fused;
+mod written;
 
 use std::path::{Path, PathBuf};
 

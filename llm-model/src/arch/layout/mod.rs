@@ -2,10 +2,16 @@
 //!
 //! Parts of names are written with the points around them, so that `.attn.` is not found in `.self_attn.`.
 
+mod stored;
+
+pub use stored::{Stored, StoredPart};
+
 /// The rules of a family; the default is that each parameter is stored as it is, under its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Layout {
-    /// Parts of names and what stands for them here, applied in order.
+    /// What the names of all tensors but the head's begin with where they are written, `model.` where it is absent.
+    pub prefix: Option<&'static str>,
+    /// Parts of names and what stands for them here, applied in order; undone from the last to the first.
     pub renames: &'static [(&'static str, &'static str)],
     /// Tensors that hold several parameters.
     pub splits: Vec<Split>,
@@ -15,8 +21,10 @@ pub struct Layout {
     pub one_plus_norms: bool,
     /// That neighboring numbers of queries and keys are rotated together.
     pub interleaved: Option<Interleaved>,
-    /// The part of a name behind which a number counts the tensors that make up one parameter.
-    pub numbered: Option<&'static str>,
+    /// Norms of queries and keys that are stored head by head.
+    pub numbered: Option<Numbered>,
+    /// Width of the heads whose norms are the rows of one tensor where they are written; read they are one vector in any case.
+    pub head_norms: Option<usize>,
     /// Whether the matrices of all experts are stored in one tensor, inputs first or in MXFP4, as gpt-oss has them; whoever reads a
     /// checkpoint takes them apart before the other rules apply.
     pub stacked_experts: bool,
@@ -24,6 +32,15 @@ pub struct Layout {
     pub others: &'static [&'static str],
     /// Ends of stored names that are no weights.
     pub computed: &'static [&'static str],
+}
+
+/// Tensors that make up one parameter, counted in their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Numbered {
+    /// The part of the name behind which the number stands.
+    pub marker: &'static str,
+    /// Numbers in each.
+    pub count: usize,
 }
 
 /// A tensor whose rows are those of several parameters.
@@ -37,6 +54,11 @@ impl Split {
     /// Of tensors whose name has `stored`; it becomes the names in `parts`, whose rows are given.
     pub fn new(stored: &'static str, parts: &[(&'static str, Rows)]) -> Self {
         Self { stored, parts: parts.to_vec() }
+    }
+
+    /// The part of the stored name.
+    pub fn stored(&self) -> &'static str {
+        self.stored
     }
 }
 
@@ -144,7 +166,7 @@ impl Layout {
 
     /// Takes `.norms.3.` out of a name and returns 3.
     fn take_number(&self, name: &mut String) -> usize {
-        let Some((before, after)) = self.numbered.and_then(|marker| name.split_once(marker)) else { return 0 };
+        let Some((before, after)) = self.numbered.and_then(|numbered| name.split_once(numbered.marker)) else { return 0 };
         let Some((number, rest)) = after.split_once('.') else { return 0 };
         let Ok(number) = number.parse() else { return 0 };
         *name = format!("{before}.{rest}");
@@ -217,7 +239,7 @@ mod tests {
 
     #[test]
     fn norms_of_heads_are_put_together_and_norms_get_their_one() {
-        let layout = Layout { numbered: Some(".norms."), one_plus_norms: true, ..Layout::default() };
+        let layout = Layout { numbered: Some(Numbered { marker: ".norms.", count: 8 }), one_plus_norms: true, ..Layout::default() };
         let piece = &layout.pieces("model.layers.0.self_attn.q_norm.norms.3.weight", &[8])[0];
         assert_eq!((piece.path.as_str(), piece.order, piece.plus_one), ("layers.0.self_attn.q_norm.weight", 3, true));
     }
