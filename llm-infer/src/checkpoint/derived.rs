@@ -134,7 +134,11 @@ impl Part {
         let all = 0..matrix.shape.rows;
         let mut row = |row: usize| {
             out.values.extend_from_slice(&matrix.values[row * bytes..][..bytes]);
-            out.scales.extend_from_slice(&matrix.scales[row * scales..][..scales]);
+            if matrix.shape.format.has_exponents() {
+                out.exponents.extend_from_slice(&matrix.exponents[row * scales..][..scales]);
+            } else {
+                out.scales.extend_from_slice(&matrix.scales[row * scales..][..scales]);
+            }
             if matrix.shape.format.has_minima() {
                 out.minima.extend_from_slice(&matrix.minima[row * scales..][..scales]);
             }
@@ -207,7 +211,8 @@ impl WeightSource for Derived {
         }
         let rows = parts.iter().map(|part| part.shape()[0]).sum();
         let shape = QuantShape { rows, ..first.shape };
-        let mut out = StoredMatrix { shape, values: Vec::new(), scales: Vec::new(), minima: Vec::new(), steps: Vec::new() };
+        let (values, scales, exponents, minima, steps) = Default::default();
+        let mut out = StoredMatrix { shape, values, scales, exponents, minima, steps };
         parts[0].append_quantized(&first, &mut out);
         for part in &parts[1..] {
             part.require_type_of(&parts[0])?;

@@ -211,8 +211,8 @@ fn slots(parameter: &Parameter, wanted: &HashMap<String, &TensorInfo>, packed: &
     let Parameter { path, shape, .. } = parameter;
     if let Some(shape) = packed.get(path) {
         let slot = |name, dtype, dims: [usize; 4]| Slot { name, dtype, shape: dims.to_vec() };
-        let ([values, factors], [values_name, factors_name]) = (shape.dims(), part_names(path));
-        return vec![slot(values_name, DType::I32, values), slot(factors_name, DType::F16, factors)];
+        let ([values, factors], [values_name, factors_name], format) = (shape.dims(), part_names(path), shape.format);
+        return vec![slot(values_name, DType::I32, values), slot(factors_name, format.factor_dtype(), factors)];
     }
     let dtype = wanted.get(path).map_or(dtype, |info| held_dtype(info, dtype));
     vec![Slot { name: path.clone(), dtype, shape: shape.clone() }]

@@ -1,9 +1,11 @@
-//! A `.safetensors` file with quantized tensors: `X.values`, `X.scales` and perhaps `X.minima` and `X.steps` are shown as the one tensor `X`.
+//! A `.safetensors` file with quantized tensors: `X.values`, `X.scales` (or `X.exponents`) and perhaps `X.minima` and `X.steps`
+//! are shown as the one tensor `X`.
 
 use std::collections::HashMap;
 
 use burn::tensor::{DType, TensorData, f16};
-use llm_model::quant::{Flaw, QuantShape, StoredMatrix};
+use llm_model::quant::{Flaw, METHOD, QuantFormat, QuantShape, StoredMatrix};
+use serde_json::{Value, json};
 
 use super::notes;
 use super::safetensors::Safetensors;
@@ -15,6 +17,7 @@ pub(super) const VALUES: &str = ".values";
 pub(super) const SCALES: &str = ".scales";
 pub(super) const MINIMA: &str = ".minima";
 pub(super) const STEPS: &str = ".steps";
+pub(super) const EXPONENTS: &str = ".exponents";
 
 /// A file some of whose tensors are quantized.
 #[derive(Debug)]
@@ -27,13 +30,25 @@ pub(super) struct Quantized {
 /// The parts of a quantized tensor: name, dtype and dimensions.
 pub(super) fn parts(name: &str, shape: QuantShape) -> Vec<(String, DType, [usize; 2])> {
     let mut parts = vec![(format!("{name}{VALUES}"), DType::U8, [shape.rows, shape.row_bytes()])];
-    for factor in [SCALES, MINIMA].into_iter().take(shape.format.factors()) {
-        parts.push((format!("{name}{factor}"), DType::F16, [shape.rows, shape.scales()]));
+    let factors = |part: &str, dtype| (format!("{name}{part}"), dtype, [shape.rows, shape.scales()]);
+    parts.push(if shape.format.has_exponents() { factors(EXPONENTS, DType::U8) } else { factors(SCALES, DType::F16) });
+    if shape.format.has_minima() {
+        parts.push(factors(MINIMA, DType::F16));
     }
     if shape.format.steps().is_some() {
         parts.push((format!("{name}{STEPS}"), DType::U8, [shape.rows, 2 * shape.blocks()]));
     }
     parts
+}
+
+/// Says in `config` that some of `tensors`, quantized by `method`, are in our formats; nothing where none is.
+pub(super) fn mark_quantized(config: &mut Value, tensors: &[TensorInfo], method: &str) {
+    let mut names: Vec<_> = tensors.iter().filter_map(|info| info.format).map(QuantFormat::name).collect();
+    names.sort_unstable();
+    names.dedup();
+    if !names.is_empty() {
+        config["quantization_config"] = json!({"quant_method": METHOD, "method": method, "formats": names});
+    }
 }
 
 /// `file` as it is, or with its quantized tensors joined where its notes name some.
@@ -102,10 +117,14 @@ impl WeightSource for Quantized {
         let path = self.file.path();
         let unknown = || Error::invalid(path, format!("tensor `{name}`"), "no such quantized tensor", "one");
         let shape = *self.shapes.get(name).ok_or_else(unknown)?;
+        let (scales, exponents) = match shape.format.has_exponents() {
+            true => (Vec::new(), self.bytes(name, EXPONENTS)?),
+            false => (self.factors(name, SCALES)?, Vec::new()),
+        };
         let minima = if shape.format.has_minima() { self.factors(name, MINIMA)? } else { Vec::new() };
         let steps = if shape.format.steps().is_some() { self.bytes(name, STEPS)? } else { Vec::new() };
         let steps = steps.as_chunks().0.to_vec();
-        let stored = StoredMatrix { shape, values: self.bytes(name, VALUES)?, scales: self.factors(name, SCALES)?, minima, steps };
+        let stored = StoredMatrix { shape, values: self.bytes(name, VALUES)?, scales, exponents, minima, steps };
         stored.check().map_err(|Flaw { part, row, place, got, expected }| {
             Error::invalid(path, format!("tensor `{name}.{part}` at [{row}, {place}]"), format!("`{got}`"), expected)
                 .with_hint("the file is damaged; quantize the model again")

@@ -46,7 +46,7 @@ fn pack_strips(
 ) -> Result<[TensorData; 2]> {
     let dims = shape.dims();
     let counts = dims.map(|dims| dims[1..].iter().product::<usize>().max(1));
-    let (mut values, mut factors) = (vec![0; dims[0][0] * counts[0]], vec![f16::ZERO; dims[1][0] * counts[1]]);
+    let (mut values, mut factors) = (vec![0; dims[0][0] * counts[0]], vec![0_u16; dims[1][0] * counts[1]]);
     // Before they are written, so that they need not be moved.
     use_huge_pages(values.as_ptr().cast(), 4 * values.len());
     let pieces: Vec<_> = values.chunks_mut(counts[0]).zip(factors.chunks_mut(counts[1])).map(Mutex::new).collect();
@@ -62,7 +62,7 @@ fn pack_strips(
         });
     }
     drop(pieces);
-    Ok([TensorData::new(values, dims[0]), TensorData::new(factors, dims[1])])
+    Ok(tiles::tensors(tiles::Tiles { values, factors }, shape))
 }
 
 /// `count` numbers from `from` on in f32.

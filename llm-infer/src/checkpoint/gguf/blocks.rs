@@ -23,10 +23,9 @@ pub fn format(entry: &Entry) -> Option<QuantFormat> {
     unpack::format(entry.kind).filter(|_| entry.shape.len() == 2)
 }
 
-/// The name of its type where no format of ours has both its numbers and its bits.
+/// The name of its type where no format of ours has its numbers.
 pub fn packing(entry: &Entry) -> Option<&'static str> {
-    let kept = format(entry).is_some() && entry.kind != GgmlType::Iq4Nl;
-    (!kept && entry.kind.dtype().is_none()).then(|| entry.kind.lowercase())
+    (format(entry).is_none() && entry.kind.dtype().is_none()).then(|| entry.kind.lowercase())
 }
 
 /// The matrix of these blocks of `kind`, whose format [`format`] gave, by all threads.
@@ -59,9 +58,14 @@ pub fn stored(kind: GgmlType, shape: QuantShape, blocks: &[u8]) -> StoredMatrix 
         }
     });
     drop(jobs);
-    let scales = factors.iter().map(|[scale, _]| *scale).collect();
+    let (mut scales, mut exponents) = (Vec::new(), Vec::new());
+    if shape.format.has_exponents() {
+        exponents = blocks.iter().step_by(kind.block_bytes()).copied().collect();
+    } else {
+        scales = factors.iter().map(|[scale, _]| *scale).collect();
+    }
     let minima = if minima { factors.iter().map(|[_, minimum]| *minimum).collect() } else { Vec::new() };
-    StoredMatrix { shape, values, scales, minima, steps }
+    StoredMatrix { shape, values, scales, exponents, minima, steps }
 }
 
 /// The numbers of blocks of `kind`, by all threads.
@@ -98,10 +102,15 @@ mod tests {
                 GgmlType::Q3K => &[108],
                 GgmlType::Q6K => &[208],
                 GgmlType::Q4_1 | GgmlType::Q5_1 | GgmlType::Q4K | GgmlType::Q5K => &[0, 2],
+                GgmlType::Mxfp4 => &[],
                 _ => &[0],
             };
             for block in blocks.chunks_exact_mut(kind.block_bytes()) {
                 halves.iter().for_each(|at| block[at + 1] &= 0xbb);
+            }
+            if kind == GgmlType::Mxfp4 {
+                // Every exponent but the one that is none.
+                blocks.chunks_exact_mut(kind.block_bytes()).enumerate().for_each(|(at, block)| block[0] = (at % 255) as u8);
             }
             let stored = stored(kind, QuantShape { format, rows, width }, &blocks);
             assert_eq!(stored.check(), Ok(()));

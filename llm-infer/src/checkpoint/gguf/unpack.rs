@@ -3,7 +3,7 @@
 use half::f16;
 use llm_model::quant::QuantFormat;
 
-use super::dequantize::{IQ4_NL, scale_and_minimum};
+use super::dequantize::scale_and_minimum;
 use super::types::GgmlType;
 
 /// The format of ours that has exactly the numbers of such blocks; `None` where there is none.
@@ -19,13 +19,13 @@ pub fn format(kind: GgmlType) -> Option<QuantFormat> {
         GgmlType::Q4K => QuantFormat::Q4K,
         GgmlType::Q5K => QuantFormat::Q5K,
         GgmlType::Q6K => QuantFormat::Q6K,
-        // Its four bits choose among numbers of eight.
-        GgmlType::Iq4Nl => QuantFormat::Int8,
+        GgmlType::Iq4Nl => QuantFormat::Iq4Nl,
+        GgmlType::Mxfp4 => QuantFormat::Mxfp4,
         _ => return None,
     })
 }
 
-/// Scale and minimum of the block `x`, whose values and, where the format has them, steps are written.
+/// Scale and minimum of the block `x`, whose values and, where the format has them, steps are written; zeros where it has none.
 ///
 /// # Panics
 /// When it is no block of a type that [`format`] has a format for.
@@ -34,11 +34,12 @@ pub fn unpack(kind: GgmlType, x: &[u8], values: &mut [u8], steps: &mut [[u8; 2]]
     match kind {
         // Signed bytes, where ours stand 128 higher.
         GgmlType::Q8_0 => values.iter_mut().zip(&x[2..]).for_each(|(value, byte)| *value = byte ^ 0x80),
-        GgmlType::Q4_0 => nibbles(&x[2..18], values),
+        GgmlType::Q4_0 | GgmlType::Iq4Nl => nibbles(&x[2..18], values),
         GgmlType::Q4_1 => nibbles(&x[4..20], values),
-        GgmlType::Iq4Nl => {
-            nibbles(&x[2..18], values);
-            values.iter_mut().for_each(|value| *value = IQ4_NL[usize::from(*value)] as u8 ^ 0x80);
+        // An exponent in place of a scale.
+        GgmlType::Mxfp4 => {
+            nibbles(&x[1..17], values);
+            return [f16::ZERO; 2];
         }
         GgmlType::Q5_0 => fives(&x[2..22], values),
         GgmlType::Q5_1 => fives(&x[4..24], values),

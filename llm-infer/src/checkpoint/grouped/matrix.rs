@@ -200,7 +200,8 @@ impl Numbers {
         let scale = |row: usize, block: usize| f16::from_f32(self.scales[self.order[block * BLOCK] * self.rows + row]);
         let scales = (0..self.rows).flat_map(|row| (0..blocks).map(move |block| scale(row, block))).collect();
         let QuantShape { format, rows, width } = shape;
-        StoredMatrix::from(&QuantMatrix { format, rows, width, values, scales, minima: Vec::new(), steps: Vec::new() })
+        let (exponents, minima, steps) = (Vec::new(), Vec::new(), Vec::new());
+        StoredMatrix::from(&QuantMatrix { format, rows, width, values, scales, exponents, minima, steps })
     }
 
     /// Fills `out [rows, width]` with what `each` makes of row, input and number, on all threads.
