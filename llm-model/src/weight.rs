@@ -128,14 +128,13 @@ impl Weight {
 impl QuantWeight {
     /// Packs `matrix` and puts it on `device`.
     pub fn new(matrix: &QuantMatrix, device: &Device) -> Self {
-        let (shape, tiles) = (matrix.shape(), tiles::pack(matrix));
-        let [values, factors] = shape.dims();
-        Self::from_data(TensorData::new(tiles.values, values), TensorData::new(tiles.factors, factors), shape, device)
+        let [values, factors] = tiles::tensors(tiles::pack(matrix), matrix.shape());
+        Self::from_data(values, factors, matrix.shape(), device)
     }
 
-    /// What was packed before, as [`QuantShape::dims`] says; factors become f32 on a device without f16.
+    /// What was packed before, as [`QuantShape::dims`] says; factors become f32 on a device without their type.
     pub fn from_data(values: TensorData, factors: TensorData, shape: QuantShape, device: &Device) -> Self {
-        let dtype = if device.supports_dtype(DType::F16) { factors.dtype() } else { DType::F32 };
+        let dtype = if device.supports_dtype(factors.dtype()) { factors.dtype() } else { DType::F32 };
         let factors = factors.convert_dtype(dtype);
         Self {
             values: Param::initialized(ParamId::new(), Tensor::from_data(values, (device, DType::I32))),

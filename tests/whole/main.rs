@@ -13,5 +13,6 @@ mod invariance;
 mod laws;
 mod malformed;
 mod memory;
+mod mxfp4;
 mod parity;
 mod support;

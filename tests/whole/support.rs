@@ -3,9 +3,11 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use burn::tensor::{Int, Tensor, TensorData};
 use llm_infer::checkpoint::WeightDtype;
 use llm_infer::device::{self, DeviceInfo};
 use llm_infer::generate::{GenerateOptions, Generation};
+use llm_infer::llm_model::LogitsAt;
 use llm_infer::sample::SamplingConfig;
 use llm_infer::session::Session;
 use llm_infer::{Model, ModelOptions};
@@ -66,6 +68,30 @@ pub fn check_steps(what: &str, top: &serde_json::Value, done: &Generation) {
             assert!((f64::from(got.1) - logprob).abs() < 1e-3, "{what}: step {step}: {got:?}, expected {want}");
         }
     }
+}
+
+/// The furthest that a log-probability may be off on the packed kernels of the CPU, which round activations to 8 bits; a matrix that is read
+/// in another way is off by whole units.
+pub const PACKED: f64 = 0.2;
+
+/// The largest difference between log-probabilities of the five best of each step, as transformers has them in `expected`, and ours on its
+/// path.
+pub fn furthest_logprob(model: &Model, expected: &serde_json::Value) -> f64 {
+    let (prompt, tokens) = (ids(&expected["prompt_tokens"]), ids(&expected["tokens"]));
+    let all: Vec<i32> = prompt.iter().chain(&tokens[..tokens.len() - 1]).map(|id| *id as i32).collect();
+    let length = all.len();
+    let input = Tensor::<2, Int>::from_data(TensorData::new(all, [1, length]), &model.device().device);
+    let logits: Vec<f32> = model.lm().forward_step(input, &[length], &LogitsAt::All, None).into_data().try_into_vec().expect("f32");
+    let rows = logits.chunks(model.config().vocab_size).skip(prompt.len() - 1);
+    let mut worst = 0.0_f64;
+    for (row, want) in rows.zip(expected["top"].as_array().expect("steps")) {
+        let sum = row.iter().map(|x| f64::from(*x).exp()).sum::<f64>().ln();
+        for pair in want.as_array().expect("five") {
+            let (id, logprob) = (pair[0].as_u64().expect("id") as usize, pair[1].as_f64().expect("logprob"));
+            worst = worst.max((f64::from(row[id]) - sum - logprob).abs());
+        }
+    }
+    worst
 }
 
 /// A list of ids from JSON.

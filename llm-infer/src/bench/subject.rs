@@ -167,7 +167,7 @@ fn random_weight(shape: QuantShape, device: &DeviceInfo, resident: &mut Resident
     let per_block = shape.format.factors() * 16;
     let factors = (0..count(1)).map(|i| f16::from_f32(if i % per_block < 16 { step } else { minimum })).collect::<Vec<_>>();
     let values = resident.keep(TensorData::new(values, dims[0]));
-    let factors = resident.keep(TensorData::new(factors, dims[1]));
+    let factors = resident.keep(TensorData::new(factors, dims[1]).convert_dtype(shape.format.factor_dtype()));
     Weight::Quantized(QuantWeight::from_data(values, factors, shape, &device.device))
 }
 

@@ -211,8 +211,8 @@ fn slots(parameter: &Parameter, wanted: &HashMap<String, &TensorInfo>, packed: &
     let Parameter { path, shape, .. } = parameter;
     if let Some(shape) = packed.get(path) {
         let slot = |name, dtype, dims: [usize; 4]| Slot { name, dtype, shape: dims.to_vec() };
-        let ([values, factors], [values_name, factors_name]) = (shape.dims(), part_names(path));
-        return vec![slot(values_name, DType::I32, values), slot(factors_name, DType::F16, factors)];
+        let ([values, factors], [values_name, factors_name], format) = (shape.dims(), part_names(path), shape.format);
+        return vec![slot(values_name, DType::I32, values), slot(factors_name, format.factor_dtype(), factors)];
     }
     let dtype = wanted.get(path).map_or(dtype, |info| held_dtype(info, dtype));
     vec![Slot { name: path.clone(), dtype, shape: shape.clone() }]
@@ -295,7 +295,7 @@ impl<'a> Loader<'a> {
     /// Values and factors of a matrix that is quantized in the file, or is quantized here.
     fn tiles(&mut self, info: &TensorInfo, shape: QuantShape) -> Result<[TensorData; 2]> {
         let ([values, factors], format) = (shape.dims(), shape.format);
-        let mut rooms = [(values, DType::I32), (factors, DType::F16)]
+        let mut rooms = [(values, DType::I32), (factors, format.factor_dtype())]
             .map(|(dims, dtype)| self.resident.room(dims.iter().product::<usize>() * dtype.size()));
         let rows = shape.rows.max(1) as u64;
         let step = |done: usize| {
@@ -312,7 +312,7 @@ impl<'a> Loader<'a> {
             pack(&data, format, room, |weights, values| rtn::round(format, weights, &[1.0; BLOCK], values), step)?;
         }
         let [values_room, factors_room] = rooms;
-        Ok([tensor(values_room, &values, DType::I32), tensor(factors_room, &factors, DType::F16)])
+        Ok([tensor(values_room, &values, DType::I32), tensor(factors_room, &factors, format.factor_dtype())])
     }
 
     /// Says that the tensor `info` is done, or of how many of its bytes something is made.

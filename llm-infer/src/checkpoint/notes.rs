@@ -35,9 +35,19 @@ struct Entry {
 
 /// How a weight is computed in a format.
 fn described(format: QuantFormat) -> Value {
-    let weight = if format.has_minima() { "scale * q + minimum".to_owned() } else { format!("scale * (q - {})", format.zero()) };
+    let weight = match format.table() {
+        Some(_) => "scale * table[q]".to_owned(),
+        None if format.has_minima() => "scale * q + minimum".to_owned(),
+        None => format!("scale * (q - {})", format.zero()),
+    };
     let planes: Vec<usize> = planes(format.bits()).iter().map(|(_, bits)| *bits).collect();
     let mut described = json!({"bits": format.bits(), "planes": planes, "weight": weight});
+    if let Some(table) = format.table() {
+        described["table"] = json!(table.numbers());
+    }
+    if format.has_exponents() {
+        described["scale"] = json!("2^(exponent - 128)");
+    }
     if let Some(steps) = format.steps() {
         described["scale_block_size"] = json!(format.sharing() * BLOCK);
         described["steps"] = json!(match steps {
@@ -60,12 +70,15 @@ pub(super) fn write(matrices: &[(String, QuantShape)]) -> Value {
         formats.insert(format.to_string(), described(*format));
         tensors.insert(name.clone(), json!({"format": format.name(), "shape": [rows, width]}));
     }
-    let layout = json!({
+    let mut layout = json!({
         "X.values": "U8 [rows, bytes]: the q of each row in order, in planes, one after the other; a plane of p bits has ceil(width * p / 8) bytes, the first input in the lowest bits of the first",
         "X.scales": "F16 [rows, ceil(width / s)], where s is the format's `scale_block_size`, or else block_size: input i of a row has scale i / s",
         "X.minima": "as the scales, in formats with a minimum",
         "X.steps": "U8 [rows, 2 * ceil(width / block_size)]: two bytes for each block, in formats that say what they mean",
     });
+    if matrices.iter().any(|(_, shape)| shape.format.has_exponents()) {
+        layout["X.exponents"] = json!("U8, as the scales and in place of them, in formats that say what they mean; 255 is none");
+    }
     let notes = json!({"version": VERSION, "block_size": BLOCK, "formats": formats, "layout": layout, "tensors": tensors});
     json!({"format": "pt", KEY: notes.to_string()})
 }

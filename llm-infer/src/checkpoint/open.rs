@@ -66,10 +66,14 @@ impl Checkpoint {
         let generation_path = files.generation_config();
         let has_generation_config = generation_path.symlink_metadata().is_ok();
         let generation_config = if has_generation_config { Some(json::read_object(&generation_path)?) } else { None };
+        let source = as_parameters(source, &config_path, &config)?;
+        if config["quantization_config"]["quant_method"] == stacked::METHOD {
+            quantized::mark_quantized(&mut config, source.tensors(), stacked::METHOD);
+        }
         let checkpoint = Self {
             path: path.to_owned(),
             generation_config: GenerationConfig::from_json(&generation_path, generation_config.as_ref(), &config)?,
-            source: as_parameters(source, &config_path, &config)?,
+            source,
             text: TextSource::Folder(files.folder),
             config_path,
             config,

@@ -1,9 +1,11 @@
-//! A `.safetensors` file with quantized tensors: `X.values`, `X.scales` and perhaps `X.minima` and `X.steps` are shown as the one tensor `X`.
+//! A `.safetensors` file with quantized tensors: `X.values`, `X.scales` (or `X.exponents`) and perhaps `X.minima` and `X.steps`
+//! are shown as the one tensor `X`.
 
 use std::collections::HashMap;
 
 use burn::tensor::{DType, TensorData, f16};
-use llm_model::quant::{Flaw, QuantShape, RowsMut, check_values, get_planes};
+use llm_model::quant::{Flaw, METHOD, QuantFormat, QuantShape, RowsMut, check_values, get_planes};
+use serde_json::{Value, json};
 
 use super::notes;
 use super::rows::{QuantRows, sound};
@@ -16,6 +18,7 @@ pub(super) const VALUES: &str = ".values";
 pub(super) const SCALES: &str = ".scales";
 pub(super) const MINIMA: &str = ".minima";
 pub(super) const STEPS: &str = ".steps";
+pub(super) const EXPONENTS: &str = ".exponents";
 
 /// A file some of whose tensors are quantized.
 #[derive(Debug)]
@@ -28,13 +31,25 @@ pub(super) struct Quantized {
 /// The parts of a quantized tensor: name, dtype and dimensions.
 pub(super) fn parts(name: &str, shape: QuantShape) -> Vec<(String, DType, [usize; 2])> {
     let mut parts = vec![(format!("{name}{VALUES}"), DType::U8, [shape.rows, shape.row_bytes()])];
-    for factor in [SCALES, MINIMA].into_iter().take(shape.format.factors()) {
-        parts.push((format!("{name}{factor}"), DType::F16, [shape.rows, shape.scales()]));
+    let factors = |part: &str, dtype| (format!("{name}{part}"), dtype, [shape.rows, shape.scales()]);
+    parts.push(if shape.format.has_exponents() { factors(EXPONENTS, DType::U8) } else { factors(SCALES, DType::F16) });
+    if shape.format.has_minima() {
+        parts.push(factors(MINIMA, DType::F16));
     }
     if shape.format.steps().is_some() {
         parts.push((format!("{name}{STEPS}"), DType::U8, [shape.rows, 2 * shape.blocks()]));
     }
     parts
+}
+
+/// Says in `config` that some of `tensors`, quantized by `method`, are in our formats; nothing where none is.
+pub(super) fn mark_quantized(config: &mut Value, tensors: &[TensorInfo], method: &str) {
+    let mut names: Vec<_> = tensors.iter().filter_map(|info| info.format).map(QuantFormat::name).collect();
+    names.sort_unstable();
+    names.dedup();
+    if !names.is_empty() {
+        config["quantization_config"] = json!({"quant_method": METHOD, "method": method, "formats": names});
+    }
 }
 
 /// `file` as it is, or with its quantized tensors joined where its notes name some.
@@ -131,7 +146,11 @@ impl QuantRows for Rows<'_> {
         let factors = |bytes: &[u8], out: &mut [f16]| {
             out.iter_mut().zip(bytes.as_chunks().0).for_each(|(factor, bytes)| *factor = f16::from_le_bytes(*bytes));
         };
-        factors(self.part(SCALES, first, count, 2 * shape.scales(), bytes)?, out.scales);
+        if shape.format.has_exponents() {
+            out.exponents.copy_from_slice(self.part(EXPONENTS, first, count, shape.scales(), bytes)?);
+        } else {
+            factors(self.part(SCALES, first, count, 2 * shape.scales(), bytes)?, out.scales);
+        }
         if !out.minima.is_empty() {
             factors(self.part(MINIMA, first, count, 2 * shape.scales(), bytes)?, out.minima);
         }

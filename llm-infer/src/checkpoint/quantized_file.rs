@@ -144,7 +144,11 @@ impl QuantizedFile {
         let QuantShape { rows, .. } = stored.shape;
         let (bytes, factors, blocks) = (stored.shape.row_bytes(), stored.shape.scales(), stored.shape.blocks());
         self.put(&format!("{name}{}", quantized::VALUES), &TensorData::new(stored.values, [rows, bytes]))?;
-        self.put(&format!("{name}{}", quantized::SCALES), &TensorData::new(stored.scales, [rows, factors]))?;
+        if stored.shape.format.has_exponents() {
+            self.put(&format!("{name}{}", quantized::EXPONENTS), &TensorData::new(stored.exponents, [rows, factors]))?;
+        } else {
+            self.put(&format!("{name}{}", quantized::SCALES), &TensorData::new(stored.scales, [rows, factors]))?;
+        }
         if stored.shape.format.has_minima() {
             self.put(&format!("{name}{}", quantized::MINIMA), &TensorData::new(stored.minima, [rows, factors]))?;
         }

@@ -2,14 +2,12 @@
 
 use burn::tensor::{AllocationProperty, Bytes, DType, Device, TensorData};
 use bytes::{Buf, BytesMut};
-use llm_model::ops::memory::{populate, use_huge_pages};
+use llm_model::ops::memory::{LINE, populate, use_huge_pages};
 
 /// Bytes that are allocated at once; what is not used of them is never touched.
 const CHUNK: usize = 64 << 20;
 /// From this size on, tensors that are in memory stay where they are.
 const LARGE: usize = 8 << 20;
-/// Bytes of a cache line.
-const LINE: usize = 64;
 
 /// Takes the weights of a model one by one, as they are loaded.
 #[derive(Debug)]

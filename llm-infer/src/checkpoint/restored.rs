@@ -129,7 +129,12 @@ impl WeightSource for Restored<'_> {
             let read = if index == 0 { None } else { Some(self.source.read_quantized(&info.name)?) };
             let matrix = read.as_ref().unwrap_or(&first);
             scatter(&matrix.values[part.first * bytes..], &part.rows, bytes, &mut out.values);
-            scatter(&matrix.scales[part.first * scales..], &part.rows, scales, &mut out.scales);
+            if !out.scales.is_empty() {
+                scatter(&matrix.scales[part.first * scales..], &part.rows, scales, &mut out.scales);
+            }
+            if !out.exponents.is_empty() {
+                scatter(&matrix.exponents[part.first * scales..], &part.rows, scales, &mut out.exponents);
+            }
             if !out.minima.is_empty() {
                 scatter(&matrix.minima[part.first * scales..], &part.rows, scales, &mut out.minima);
             }

@@ -91,7 +91,8 @@ pub fn stored(rows: &dyn QuantRows) -> Result<StoredMatrix> {
         let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
         let part = |of_row: usize| first * of_row..(first + count) * of_row;
         all.values[part(shape.row_bytes())].copy_from_slice(&values);
-        all.scales[part(shape.scales())].copy_from_slice(&strip.rows.scales);
+        all.scales.get_mut(part(shape.scales())).unwrap_or_default().copy_from_slice(&strip.rows.scales);
+        all.exponents.get_mut(part(shape.scales())).unwrap_or_default().copy_from_slice(&strip.rows.exponents);
         all.minima.get_mut(part(shape.scales())).unwrap_or_default().copy_from_slice(&strip.rows.minima);
         all.steps.get_mut(part(shape.blocks())).unwrap_or_default().copy_from_slice(&strip.rows.steps);
         Ok(())

@@ -22,13 +22,12 @@ pub struct SlowPath {
 }
 
 /// Reasons by the ends of the names of types; the last is that of all others.
-const REASONS: [(&str, &str); 8] = [
+const REASONS: [(&str, &str); 7] = [
     ("-act-order", "neighbouring inputs belong to different groups (act-order), so that no block has one scale"),
     ("-odd-groups", "its groups are no multiples of the 32 inputs of a block"),
     ("-wide-scales", "its scales are no halves, as those of blocks are"),
     ("-zero-points", "its zero points need more than 8 bits"),
     ("-joined", "the family stores several matrices in one"),
-    ("iq4_nl", "its four bits choose among numbers of eight"),
     ("q8", "its groups reach over the ends of rows"),
     ("", "no packed form has its numbers exactly"),
 ];

@@ -33,7 +33,7 @@ pub struct TensorInfo {
     pub dtype: DType,
     /// How a quantized tensor is read; its values and factors count as one tensor.
     pub format: Option<QuantFormat>,
-    /// The type that it is stored in where that is neither `dtype` nor `format`, and takes more bits when it is read: `mxfp4`.
+    /// The type that it is stored in where that is neither `dtype` nor `format`, and takes more bits when it is read: `gptq-act-order`.
     pub packing: Option<&'static str>,
     /// The dimensions, outermost first; empty for a scalar.
     pub shape: Vec<usize>,

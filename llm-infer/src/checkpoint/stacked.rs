@@ -2,26 +2,25 @@
 //!
 //! `X [experts, in, out]` becomes `0.X.weight [out, in]` and so on behind `.experts.`, and `X_bias [experts, out]` becomes `0.X.bias`.
 //! Released files hold X in MXFP4: `X_blocks [experts, out, in / 32, 16]` has two numbers of four bits in each byte, the first in the low
-//! half, and `X_scales [experts, out, in / 32]` the exponents. These become bf16, which holds all of them exactly, and the report of a
-//! load says so. Format: OCP Microscaling Formats, <https://www.opencompute.org/documents/ocp-microscaling-formats-mx-v1-0-spec-final-pdf>.
+//! half, and `X_scales [experts, out, in / 32]` the exponents. That is how a [`StoredMatrix`] has them, too. Format: OCP Microscaling Formats,
+//! <https://www.opencompute.org/documents/ocp-microscaling-formats-mx-v1-0-spec-final-pdf>.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
-use llm_model::ops::threads;
+use llm_model::quant::{BLOCK, Flaw, QuantFormat, QuantShape, StoredMatrix};
 
+use super::rows::QuantRows;
 use super::source::{Blob, TensorInfo, WeightSource};
 use crate::{Error, Result};
 
+/// What `quantization_config.quant_method` of such files says.
+pub(super) const METHOD: &str = "mxfp4";
 /// Behind it stand the number of an expert, or the tensors of all.
 pub(super) const EXPERTS: &str = ".experts.";
 /// The most experts of a layer.
 const MAX_EXPERTS: usize = 1 << 12;
-/// Numbers that share an exponent.
-const BLOCK: usize = 32;
-/// What four bits mean.
-const FP4: [f32; 16] = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0];
-
 /// A source whose stacked experts are shown one by one.
 pub(super) struct Stacked {
     source: Box<dyn WeightSource>,
@@ -100,8 +99,7 @@ impl Shown {
             let name = format!("{prefix}{expert}.{name}");
             self.tensors.push(TensorInfo {
                 name: name.clone(),
-                dtype: if packed { DType::BF16 } else { stored.dtype },
-                packing: if packed { Some("mxfp4") } else { stored.packing },
+                format: packed.then_some(QuantFormat::Mxfp4),
                 shape: shape.to_vec(),
                 // Beside 16 bytes of a block stands its exponent.
                 bytes: if packed { one + one / 16 } else { one },
@@ -139,8 +137,26 @@ impl WeightSource for Stacked {
         Ok(match form {
             Form::Plain => data,
             Form::Transposed => transposed(&data),
-            Form::Mxfp4(scales) => widened(&data, &self.source.read_part(scales, *expert)?),
+            Form::Mxfp4(_) => {
+                let matrix = self.read_quantized(name)?.matrix();
+                TensorData::new(matrix.dequantize(), [matrix.rows, matrix.width])
+            }
         })
+    }
+
+    fn quantized_rows(&self, name: &str) -> Result<Box<dyn QuantRows + '_>> {
+        let Some(Part { stored, expert, form: Form::Mxfp4(scales) }) = self.shown.parts.get(name) else {
+            return self.source.quantized_rows(name);
+        };
+        let (blocks, exponents) = (self.source.read_part(stored, *expert)?, self.source.read_part(scales, *expert)?);
+        let stored = kept(blocks, exponents);
+        stored.check().map_err(|Flaw { part, row, place, got, expected }| {
+            let file = self.shown.tensors.iter().find(|info| info.name == name).map(|info| info.file.clone());
+            let field = format!("tensor `{scales}`: {part} at [{expert}, {row}, {place}]");
+            Error::invalid(file.as_deref().unwrap_or(Path::new("")), field, format!("`{got}`"), expected)
+                .with_hint("the file is damaged: download it again")
+        })?;
+        Ok(Box::new(stored))
     }
 
     fn blobs(&self) -> Vec<&Blob> {
@@ -159,38 +175,30 @@ pub(super) fn transposed(data: &TensorData) -> TensorData {
     TensorData::from_bytes_vec(out, vec![columns, rows], data.dtype())
 }
 
-/// The numbers of `blocks [rows, groups, 16]` with the exponents `scales [rows, groups]`, `[rows, 32 · groups]` in bf16.
-fn widened(blocks: &TensorData, scales: &TensorData) -> TensorData {
-    let (rows, groups) = (blocks.shape()[0], blocks.shape()[1]);
-    let (codes, exponents) = (blocks.as_bytes(), scales.as_bytes());
-    let mut numbers = vec![0.0; rows * groups * BLOCK];
-    threads::for_each_piece(&mut numbers, groups.max(1) * BLOCK, |row, numbers| {
-        for (group, numbers) in numbers.chunks_exact_mut(BLOCK).enumerate() {
-            let block = row * groups + group;
-            // Exponents are counted from 127; f64 holds the smallest and the largest.
-            let scale = 2.0_f64.powi(i32::from(exponents[block]) - 127);
-            for (pair, code) in numbers.chunks_exact_mut(2).zip(&codes[block * 16..]) {
-                let number = |code: u8| (f64::from(FP4[usize::from(code)]) * scale) as f32;
-                pair.copy_from_slice(&[number(code & 15), number(code >> 4)]);
-            }
-        }
-    });
-    TensorData::new(numbers, [rows, groups * BLOCK]).convert_dtype(DType::BF16)
+/// `blocks [rows, groups, 16]` with `exponents [rows, groups]`, as they are.
+fn kept(blocks: TensorData, exponents: TensorData) -> StoredMatrix {
+    let shape = QuantShape { format: QuantFormat::Mxfp4, rows: blocks.shape()[0], width: blocks.shape()[1] * BLOCK };
+    let [values, exponents] = [blocks, exponents].map(|data| data.into_bytes().to_vec());
+    StoredMatrix { shape, values, scales: Vec::new(), exponents, minima: Vec::new(), steps: Vec::new() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// What four bits mean.
+    const FP4: [f32; 16] = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0];
+
     #[test]
-    fn blocks_and_exponents_become_numbers() {
-        // Two rows of one block: all codes twice at 2^0, and again at 2^-2.
+    fn blocks_and_exponents_are_numbers() {
+        // A row of one block for each exponent: all codes twice.
         let codes: Vec<u8> = (0..16).map(|pair| (2 * pair % 16) | ((2 * pair + 1) % 16) << 4).collect();
-        let blocks = TensorData::new([codes.clone(), codes].concat(), [2, 1, 16]);
-        let numbers = widened(&blocks, &TensorData::new(vec![127_u8, 125], [2, 1]));
-        assert_eq!((numbers.dtype(), numbers.shape().to_vec()), (DType::BF16, vec![2, 32]));
-        let want: Vec<f32> = FP4.repeat(2).into_iter().chain(FP4.repeat(2).into_iter().map(|x| x / 4.0)).collect();
-        assert_eq!(numbers.iter::<f32>().collect::<Vec<_>>(), want);
+        let blocks = TensorData::new(codes.repeat(255), [255, 1, 16]);
+        let matrix = kept(blocks, TensorData::new((0..=254).collect::<Vec<u8>>(), [255, 1]));
+        assert_eq!(matrix.check(), Ok(()));
+        let wide = |exponent: i32, x: f32| (f64::from(x) * 2.0_f64.powi(exponent - 127)) as f32;
+        let want: Vec<f32> = (0..=254).flat_map(|exponent| FP4.repeat(2).into_iter().map(move |x| wide(exponent, x))).collect();
+        assert_eq!(matrix.matrix().dequantize(), want);
     }
 
     #[test]

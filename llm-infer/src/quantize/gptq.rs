@@ -111,7 +111,7 @@ fn strip(format: QuantFormat, weights: &[f32], factored: &Factored) -> QuantMatr
     if !format.has_minima() {
         minima.clear();
     }
-    QuantMatrix { format, rows, width, values, scales, minima, steps: Vec::new() }
+    QuantMatrix { format, rows, width, values, scales, exponents: Vec::new(), minima, steps: Vec::new() }
 }
 
 /// The columns of one block among themselves.

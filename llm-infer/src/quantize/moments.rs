@@ -145,6 +145,7 @@ pub(super) mod tests {
             width: 2,
             values,
             scales,
+            exponents: Vec::new(),
             minima: Vec::new(),
             steps: Vec::new(),
         };

@@ -106,7 +106,7 @@ mod tests {
                 pack_rows(&StoredMatrix::from(&matrix), Room { values: &mut values, factors: &mut factors }, step).unwrap();
                 let tiles = tiles::pack(&matrix);
                 assert!(values.as_chunks().0.iter().map(|word| i32::from_ne_bytes(*word)).eq(tiles.values), "{format} {rows} x {width}");
-                assert!(factors.as_chunks().0.iter().map(|half| f16::from_ne_bytes(*half)).eq(tiles.factors), "{format} {rows} x {width}");
+                assert!(factors.as_chunks().0.iter().map(|half| u16::from_ne_bytes(*half)).eq(tiles.factors), "{format} {rows} x {width}");
                 assert_eq!(told, [0]);
             }
         }

@@ -17,7 +17,8 @@ pub(super) fn quantize(format: QuantFormat, weights: &[f32], width: usize, quant
         *strips[index].lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(done);
     });
     let (values, scales, minima) = (Vec::with_capacity(weights.len()), Vec::new(), Vec::new());
-    let mut all = QuantMatrix { format, rows: weights.len() / width, width, values, scales, minima, steps: Vec::new() };
+    let mut all =
+        QuantMatrix { format, rows: weights.len() / width, width, values, scales, exponents: Vec::new(), minima, steps: Vec::new() };
     for strip in strips {
         let strip = strip.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         // `for_each` has run every strip.

@@ -67,10 +67,9 @@ fn exact(rows: usize, width: usize) -> Vec<f32> {
 
 fn quant_tensor<B: CpuBackend>(matrix: &QuantMatrix, halves: bool) -> QuantTensor<B> {
     let (shape, device) = (matrix.shape(), B::Device::default());
-    let tiles = tiles::pack(matrix);
-    let factors = TensorData::new(tiles.factors, shape.dims()[1]);
+    let [values, factors] = tiles::tensors(tiles::pack(matrix), shape);
     QuantTensor {
-        values: B::int_from_data(TensorData::new(tiles.values, shape.dims()[0]), &device),
+        values: B::int_from_data(values, &device),
         factors: B::float_from_data(if halves { factors } else { factors.convert::<f32>() }, &device),
         shape,
     }

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use burn::tensor::DType;
 use half::f16;
 
-use super::{BLOCK, BLOCKS, CANDIDATES, Steps, tiles};
+use super::{BLOCK, BLOCKS, CANDIDATES, Steps, Table, tiles};
 use crate::ops::simd::rounding;
 
 /// How weights are stored.
@@ -32,11 +33,16 @@ pub enum QuantFormat {
     Q5K,
     /// w = scale · (q − 32), q in 0 ..= 63, [`Steps::Halves`]: 6.5625 bits a weight.
     Q6K,
+    /// w = scale · n, n one of the sixteen numbers of [`Table::Mxfp4`], scale = 2^(exponent − 128): 4.25 bits a weight in a file, where an
+    /// exponent has 8 bits, 4.5 in memory.
+    Mxfp4,
+    /// w = scale · n, n one of the sixteen numbers of [`Table::Iq4Nl`]: 4.5 bits a weight.
+    Iq4Nl,
 }
 
 impl QuantFormat {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Int4,
         Self::Int4Asymmetric,
         Self::Int8,
@@ -48,6 +54,8 @@ impl QuantFormat {
         Self::Q4K,
         Self::Q5K,
         Self::Q6K,
+        Self::Mxfp4,
+        Self::Iq4Nl,
     ];
 
     /// Those that weights are rounded to; the others are read from files.
@@ -67,6 +75,8 @@ impl QuantFormat {
             Self::Q4K => "q4_k",
             Self::Q5K => "q5_k",
             Self::Q6K => "q6_k",
+            Self::Mxfp4 => "mxfp4",
+            Self::Iq4Nl => "iq4_nl",
         }
     }
 
@@ -80,16 +90,39 @@ impl QuantFormat {
         match self {
             Self::Q2K => 2,
             Self::Q3K => 3,
-            Self::Int4 | Self::Int4Asymmetric | Self::Q4K => 4,
+            Self::Int4 | Self::Int4Asymmetric | Self::Q4K | Self::Mxfp4 | Self::Iq4Nl => 4,
             Self::Int5 | Self::Int5Asymmetric | Self::Q5K => 5,
             Self::Q6K => 6,
             Self::Int8 | Self::Int8Asymmetric => 8,
         }
     }
 
-    /// The value that is taken off each; 0 where a minimum is added instead.
+    /// The numbers that values stand for, where these are not the numbers themselves.
+    pub fn table(self) -> Option<Table> {
+        match self {
+            Self::Mxfp4 => Some(Table::Mxfp4),
+            Self::Iq4Nl => Some(Table::Iq4Nl),
+            _ => None,
+        }
+    }
+
+    /// The number that `value` stands for, before [`QuantFormat::zero`] is taken off.
+    fn number(self, value: u8) -> u8 {
+        self.table().map_or(value, |table| table.raised()[usize::from(value)])
+    }
+
+    /// The number that is taken off each; 0 where a minimum is added instead.
     pub fn zero(self) -> u8 {
-        if self.has_minima() { 0 } else { 1 << (self.bits() - 1) }
+        match self.table() {
+            Some(table) => table.zero(),
+            None if self.has_minima() => 0,
+            None => 1 << (self.bits() - 1),
+        }
+    }
+
+    /// The value of what is no weight: one that stands for 0, where there is one.
+    pub fn padding(self) -> u8 {
+        if self.table().is_some() { 0 } else { self.zero() }
     }
 
     /// The smallest and the largest value that rounding gives.
@@ -107,6 +140,16 @@ impl QuantFormat {
         matches!(self, Self::Int4Asymmetric | Self::Int5Asymmetric | Self::Int8Asymmetric | Self::Q2K | Self::Q4K | Self::Q5K)
     }
 
+    /// Whether scales are powers of two, by exponents of 8 bits in files and in [`super::QuantMatrix::exponents`].
+    pub fn has_exponents(self) -> bool {
+        self == Self::Mxfp4
+    }
+
+    /// The type of factors in memory, which holds all of them exactly: f16, and bf16 for powers of two.
+    pub fn factor_dtype(self) -> DType {
+        if self.has_exponents() { DType::BF16 } else { DType::F16 }
+    }
+
     /// What the steps of a block mean; `None` where each block has factors of its own.
     pub fn steps(self) -> Option<Steps> {
         match self {
@@ -122,7 +165,7 @@ impl QuantFormat {
         if self.steps().is_some() { BLOCKS } else { 1 }
     }
 
-    /// Bits that a weight takes, its share of the factors counted in.
+    /// Bits that a weight takes in memory, its share of the factors counted in.
     pub fn bits_per_weight(self) -> f64 {
         let steps = if self.steps().is_some() { 16 } else { 0 };
         self.bits() as f64 + f64::from(steps) / BLOCK as f64 + (16 * self.factors()) as f64 / (self.sharing() * BLOCK) as f64
@@ -174,7 +217,7 @@ impl QuantFormat {
 
     /// The weight that `value` stands for.
     pub fn weight(self, value: u8, scale: impl Into<f32>, minimum: impl Into<f32>) -> f32 {
-        scale.into() * (f32::from(value) - f32::from(self.zero())) + minimum.into()
+        scale.into() * (f32::from(self.number(value)) - f32::from(self.zero())) + minimum.into()
     }
 }
 
@@ -191,7 +234,7 @@ mod tests {
     #[test]
     fn bits_and_bytes_count_the_factors() {
         let bits = QuantFormat::ALL.map(QuantFormat::bits_per_weight);
-        assert_eq!(bits, [4.5, 5.0, 8.5, 9.0, 5.5, 6.0, 2.625, 3.5625, 4.625, 5.625, 6.5625]);
+        assert_eq!(bits, [4.5, 5.0, 8.5, 9.0, 5.5, 6.0, 2.625, 3.5625, 4.625, 5.625, 6.5625, 4.5, 4.5]);
         assert_eq!(QuantFormat::Int4.bytes(16, 64), 16 * 64 / 2 + 16 * 2 * 2);
         assert_eq!(QuantFormat::Int8.bytes(17, 33), QuantFormat::Int8.bytes(32, 64));
         for format in QuantFormat::ALL {

@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use super::{BLOCK, QuantFormat, QuantShape};
+use super::{BLOCK, QuantFormat, QuantShape, exponent};
 
 /// A quantized matrix in its logical form.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,8 +15,10 @@ pub struct QuantMatrix {
     pub width: usize,
     /// `[rows, width]`, one value a byte.
     pub values: Vec<u8>,
-    /// `[rows, scales of a row]`, see [`QuantShape::scales`].
+    /// `[rows, scales of a row]`, see [`QuantShape::scales`]; empty where the format has exponents.
     pub scales: Vec<f16>,
+    /// As the scales, which are 2^(exponent − 128); empty where the format has none.
+    pub exponents: Vec<u8>,
     /// As the scales; empty where the format has none.
     pub minima: Vec<f16>,
     /// `[rows, blocks]`; empty where the format has none.
@@ -27,10 +29,10 @@ impl QuantMatrix {
     /// Rounds `weights [rows, width]` block by block with `round`, which fills the values of a block and returns scale and minimum.
     ///
     /// # Panics
-    /// When `weights` are no rows of `width` numbers, or the blocks of the format share factors.
+    /// When `weights` are no rows of `width` numbers, or the blocks of the format share factors or have a table.
     pub fn quantize(format: QuantFormat, weights: &[f32], width: usize, mut round: impl FnMut(&[f32], &mut [u8]) -> (f16, f16)) -> Self {
         assert!(width > 0 && weights.len().is_multiple_of(width), "{} weights in rows of {width}", weights.len());
-        assert!(format.steps().is_none(), "weights are not rounded to {format}");
+        assert!(format.steps().is_none() && format.table().is_none(), "weights are not rounded to {format}");
         let (rows, blocks) = (weights.len() / width, width.div_ceil(BLOCK));
         let mut values = vec![0; weights.len()];
         let (mut scales, mut minima) = (Vec::with_capacity(rows * blocks), Vec::new());
@@ -43,7 +45,7 @@ impl QuantMatrix {
                 }
             }
         }
-        Self { format, rows, width, values, scales, minima, steps: Vec::new() }
+        Self { format, rows, width, values, scales, exponents: Vec::new(), minima, steps: Vec::new() }
     }
 
     /// Round to nearest, with the scales that the largest number of each block asks for.
@@ -70,11 +72,17 @@ impl QuantMatrix {
         // Weights between -1 and 1, or little beyond.
         let most = if format.steps().is_some() { 64.0 } else { 1.0 };
         let factor = |all: Vec<u32>, most: f32| all.into_iter().map(|x| f16::from_f32((x as f32 - 500.0) / 500.0 / most)).collect();
-        let scales = factor(many(factors, 1000), most * f32::from(high));
+        let largest = format.table().map_or(high, |table| table.numbers()[0].unsigned_abs());
+        let (mut scales, mut exponents) = (Vec::new(), Vec::new());
+        if format.has_exponents() {
+            exponents = many(factors, 8).into_iter().map(|exponent| 117 + exponent as u8).collect();
+        } else {
+            scales = factor(many(factors, 1000), most * f32::from(largest));
+        }
         let minima = if format.has_minima() { factor(many(factors, 1000), most) } else { Vec::new() };
         let steps = if format.steps().is_some() { many(rows * shape.blocks(), 1 << 16) } else { Vec::new() };
         let steps = steps.into_iter().map(|both| (both as u16).to_le_bytes()).collect();
-        Self { format, rows, width, values, scales, minima, steps }
+        Self { format, rows, width, values, scales, exponents, minima, steps }
     }
 
     /// Format, outputs and inputs.
@@ -109,7 +117,10 @@ impl QuantMatrix {
     fn factors(&self, row: usize, half: usize) -> [f32; 2] {
         let (shape, block) = (self.shape(), half / 2);
         let at = row * shape.scales() + block / self.format.sharing();
-        let [scale, minimum] = [&self.scales, &self.minima].map(|all| all.get(at).copied().unwrap_or(f16::ZERO).to_f32());
+        let [mut scale, minimum] = [&self.scales, &self.minima].map(|all| all.get(at).copied().unwrap_or(f16::ZERO).to_f32());
+        if let Some(power) = self.exponents.get(at) {
+            scale = exponent::scale(*power).to_f32();
+        }
         match self.format.steps() {
             Some(steps) => {
                 let [scales, minima] = steps.factors(self.steps[row * shape.blocks() + block], half % 2);
@@ -143,8 +154,30 @@ mod tests {
         let mut steps = vec![[1, 2]; 9];
         steps[8] = [0xff, 3];
         let (values, scales) = (vec![33; width], vec![f16::from_f32(0.5), f16::from_f32(2.0)]);
-        let matrix = QuantMatrix { format: QuantFormat::Q6K, rows, width, values, scales, minima: Vec::new(), steps };
+        let (exponents, minima) = (Vec::new(), Vec::new());
+        let matrix = QuantMatrix { format: QuantFormat::Q6K, rows, width, values, scales, exponents, minima, steps };
         let row = matrix.row(0);
         assert_eq!([row[0], row[15], row[16], row[255], row[256], row[272]], [0.5, 0.5, 1.0, 1.0, -2.0, 6.0]);
+    }
+
+    #[test]
+    fn values_of_a_table_have_its_numbers() {
+        let (rows, width) = (1, 16);
+        let values: Vec<u8> = (0..16).collect();
+        let matrix = QuantMatrix {
+            format: QuantFormat::Mxfp4,
+            rows,
+            width,
+            values: values.clone(),
+            scales: Vec::new(),
+            exponents: vec![128],
+            minima: Vec::new(),
+            steps: Vec::new(),
+        };
+        let fp4 = [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0];
+        assert_eq!(matrix.dequantize(), [fp4, fp4.map(|x: f32| -x)].concat());
+        let (format, scales) = (QuantFormat::Iq4Nl, vec![f16::from_f32(2.0)]);
+        let matrix = QuantMatrix { format, scales, exponents: Vec::new(), ..matrix };
+        assert_eq!([0, 7, 8, 15].map(|value| matrix.dequantize()[value]), [-254.0, -20.0, 2.0, 226.0]);
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! Each row of a matrix is cut into blocks of 32 inputs. A block has a scale, and in the asymmetric formats a minimum; each weight
 //! is a small unsigned integer. In the formats of ggml's K types a superblock of eight blocks has these factors, and each block has steps,
-//! by which they are multiplied. [`QuantMatrix`] is this logical form; [`StoredMatrix`] is how files hold it, [`tiles`] how it lies in
+//! by which they are multiplied. In formats with a [`Table`] the integer is the place of a number there. [`QuantMatrix`] is this logical form; [`StoredMatrix`] is how files hold it, [`tiles`] how it lies in
 //! memory.
 
+mod exponent;
 mod format;
 mod matrix;
 mod rows;
@@ -16,7 +17,7 @@ pub use matrix::QuantMatrix;
 pub use rows::RowsMut;
 pub use stored::{Flaw, StoredMatrix, check_values, get_planes, put_planes};
 
-pub use crate::ops::simd::tiles::{BLOCKS, Steps};
+pub use crate::ops::simd::tiles::{BLOCKS, Steps, Table};
 
 use crate::ops::simd::rounding;
 

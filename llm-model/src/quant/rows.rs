@@ -14,8 +14,10 @@ pub struct RowsMut<'a> {
     pub shape: QuantShape,
     /// `[rows, width]`.
     pub values: &'a mut [u8],
-    /// `[rows, scales of a row]`, see [`QuantShape::scales`].
+    /// `[rows, scales of a row]`, see [`QuantShape::scales`]; empty where the format has exponents.
     pub scales: &'a mut [f16],
+    /// As the scales; empty where the format has none.
+    pub exponents: &'a mut [u8],
     /// As the scales; empty where the format has none.
     pub minima: &'a mut [f16],
     /// `[rows, blocks]`; empty where the format has none.
@@ -33,7 +35,8 @@ impl RowsMut<'_> {
         RowsMut {
             shape,
             values: &mut self.values[part(shape.width)],
-            scales: &mut self.scales[part(shape.scales())],
+            scales: self.scales.get_mut(part(shape.scales())).unwrap_or_default(),
+            exponents: self.exponents.get_mut(part(shape.scales())).unwrap_or_default(),
             minima: self.minima.get_mut(part(shape.scales())).unwrap_or_default(),
             steps: self.steps.get_mut(part(shape.blocks())).unwrap_or_default(),
         }
@@ -44,7 +47,7 @@ impl RowsMut<'_> {
     /// # Errors
     /// The [`Flaw`].
     pub fn check(&self) -> Result<(), Flaw> {
-        check_factors(self.shape, self.scales, self.minima)
+        check_factors(self.shape, self.scales, self.exponents, self.minima)
     }
 }
 
@@ -52,10 +55,12 @@ impl QuantMatrix {
     /// A matrix of zeros, to be filled.
     pub fn zeros(shape: QuantShape) -> Self {
         let QuantShape { format, rows, width } = shape;
-        let scales = vec![f16::ZERO; rows * shape.scales()];
-        let minima = if format.has_minima() { scales.clone() } else { Vec::new() };
+        let factors = rows * shape.scales();
+        let (scales, exponents) = if format.has_exponents() { (0, factors) } else { (factors, 0) };
+        let minima = if format.has_minima() { vec![f16::ZERO; factors] } else { Vec::new() };
         let steps = if format.steps().is_some() { vec![[0; 2]; rows * shape.blocks()] } else { Vec::new() };
-        Self { format, rows, width, values: vec![0; rows * width], scales, minima, steps }
+        let (values, scales, exponents) = (vec![0; rows * width], vec![f16::ZERO; scales], vec![0; exponents]);
+        Self { format, rows, width, values, scales, exponents, minima, steps }
     }
 
     /// All its rows.
@@ -64,6 +69,7 @@ impl QuantMatrix {
             shape: self.shape(),
             values: &mut self.values,
             scales: &mut self.scales,
+            exponents: &mut self.exponents,
             minima: &mut self.minima,
             steps: &mut self.steps,
         }
@@ -83,8 +89,9 @@ mod tests {
             let part = copy.rows_mut().part(1..3).values.to_vec();
             assert_eq!(part, whole.values[300..900]);
             let mut rows = copy.rows_mut();
-            let RowsMut { scales, minima, steps, .. } = rows.part(4..5);
+            let RowsMut { scales, exponents, minima, steps, .. } = rows.part(4..5);
             scales.fill(f16::ONE);
+            exponents.fill(130);
             minima.fill(f16::ONE);
             steps.fill([1, 1]);
             assert_eq!([0, 1, 2, 3].map(|row| copy.row(row)), [0, 1, 2, 3].map(|row| whole.row(row)), "{format}");

@@ -3,11 +3,11 @@
 //! The values of a row lie in planes, one after the other: of int4 there is one, a byte for two inputs, input 2i in the low half and 2i + 1
 //! in the high half; of a format of five bits the low four lie like this, then the fifth bits, input 8i + j in bit j of byte i. What
 //! fills up the last byte of a plane is 0. Scales, and minima where the format has them, are `[rows, scales of a row]` in f16, steps
-//! `[rows, blocks]` of two bytes.
+//! `[rows, blocks]` of two bytes. A format with exponents has these, `[rows, blocks]` of a byte, in place of scales.
 
 use half::f16;
 
-use super::{QuantMatrix, QuantShape, RowsMut, planes};
+use super::{QuantMatrix, QuantShape, RowsMut, exponent, planes};
 
 /// `$do` for a plane by its constants, which make loops that vectors compute, or `$whole` for one of whole bytes.
 macro_rules! with_plane {
@@ -33,8 +33,10 @@ pub struct StoredMatrix {
     pub shape: QuantShape,
     /// `[rows, bytes of a row]`.
     pub values: Vec<u8>,
-    /// `[rows, scales of a row]`, see [`QuantShape::scales`].
+    /// `[rows, scales of a row]`, see [`QuantShape::scales`]; empty where the format has exponents.
     pub scales: Vec<f16>,
+    /// As the scales, see [`QuantMatrix::exponents`]; empty where the format has none.
+    pub exponents: Vec<u8>,
     /// As the scales; empty where the format has none.
     pub minima: Vec<f16>,
     /// `[rows, blocks]`; empty where the format has none.
@@ -44,7 +46,7 @@ pub struct StoredMatrix {
 /// What is wrong with a [`StoredMatrix`], and where.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Flaw {
-    /// `values`, `scales` or `minima`.
+    /// `values`, `scales`, `exponents` or `minima`.
     pub part: &'static str,
     /// The row.
     pub row: usize,
@@ -65,7 +67,8 @@ impl QuantShape {
     /// Bytes of the matrix in a file.
     pub fn stored_bytes(&self) -> usize {
         let steps = if self.format.steps().is_some() { 2 * self.blocks() } else { 0 };
-        self.rows * (self.row_bytes() + 2 * self.format.factors() * self.scales() + steps)
+        let factor = if self.format.has_exponents() { 1 } else { 2 };
+        self.rows * (self.row_bytes() + factor * self.format.factors() * self.scales() + steps)
     }
 }
 
@@ -76,7 +79,8 @@ impl From<&QuantMatrix> for StoredMatrix {
         for (row, bytes) in matrix.values.chunks_exact(shape.width).zip(values.chunks_exact_mut(shape.row_bytes())) {
             put_planes(shape.format.bits(), row, bytes);
         }
-        Self { shape, values, scales: matrix.scales.clone(), minima: matrix.minima.clone(), steps: matrix.steps.clone() }
+        let QuantMatrix { scales, exponents, minima, steps, .. } = matrix.clone();
+        Self { shape, values, scales, exponents, minima, steps }
     }
 }
 
@@ -134,10 +138,8 @@ impl StoredMatrix {
     /// A matrix of zeros, to be filled.
     pub fn zeros(shape: QuantShape) -> Self {
         let values = vec![0; shape.rows * shape.row_bytes()];
-        let scales = vec![f16::ZERO; shape.rows * shape.scales()];
-        let minima = if shape.format.has_minima() { scales.clone() } else { Vec::new() };
-        let steps = if shape.format.steps().is_some() { vec![[0; 2]; shape.rows * shape.blocks()] } else { Vec::new() };
-        Self { shape, values, scales, minima, steps }
+        let QuantMatrix { scales, exponents, minima, steps, .. } = QuantMatrix::zeros(shape);
+        Self { shape, values, scales, exponents, minima, steps }
     }
 
     /// Copies the rows from `first` on into `out`, as many as it has.
@@ -149,7 +151,8 @@ impl StoredMatrix {
         let part = |of_row: usize| rows.start * of_row..rows.end * of_row;
         let bytes = self.values[part(shape.row_bytes())].chunks_exact(shape.row_bytes());
         bytes.zip(out.values.chunks_exact_mut(shape.width)).for_each(|(bytes, row)| get_planes(shape.format.bits(), bytes, row));
-        out.scales.copy_from_slice(&self.scales[part(shape.scales())]);
+        out.scales.copy_from_slice(self.scales.get(part(shape.scales())).unwrap_or_default());
+        out.exponents.copy_from_slice(self.exponents.get(part(shape.scales())).unwrap_or_default());
         out.minima.copy_from_slice(self.minima.get(part(shape.scales())).unwrap_or_default());
         out.steps.copy_from_slice(self.steps.get(part(shape.blocks())).unwrap_or_default());
     }
@@ -166,18 +169,24 @@ impl StoredMatrix {
     /// # Errors
     /// The [`Flaw`].
     pub fn check(&self) -> Result<(), Flaw> {
-        check_factors(self.shape, &self.scales, &self.minima)?;
+        check_factors(self.shape, &self.scales, &self.exponents, &self.minima)?;
         check_values(self.shape, &self.values)
     }
 }
 
 /// The first of some rows' factors that is no number.
-pub(super) fn check_factors(shape: QuantShape, scales: &[f16], minima: &[f16]) -> Result<(), Flaw> {
+pub(super) fn check_factors(shape: QuantShape, scales: &[f16], exponents: &[u8], minima: &[f16]) -> Result<(), Flaw> {
+    let place = |at: usize| (at / shape.scales(), at % shape.scales());
     for (part, factors) in [("scales", scales), ("minima", minima)] {
         if let Some(at) = factors.iter().position(|factor| !factor.is_finite()) {
-            let (row, place) = (at / shape.scales(), at % shape.scales());
+            let (row, place) = place(at);
             return Err(Flaw { part, row, place, got: factors[at].to_string(), expected: "a finite number".to_owned() });
         }
+    }
+    if let Some(at) = exponents.iter().position(|exponent| *exponent == exponent::NAN) {
+        let (row, place) = place(at);
+        let expected = "0 to 254, as this one stands for no number".to_owned();
+        return Err(Flaw { part: "exponents", row, place, got: exponent::NAN.to_string(), expected });
     }
     Ok(())
 }
@@ -214,7 +223,7 @@ mod tests {
                 let matrix = QuantMatrix::random(shape);
                 let stored = StoredMatrix::from(&matrix);
                 let factors = stored.scales.len() + stored.minima.len() + stored.steps.len();
-                assert_eq!(stored.values.len() + 2 * factors, shape.stored_bytes());
+                assert_eq!(stored.values.len() + 2 * factors + stored.exponents.len(), shape.stored_bytes());
                 assert_eq!((stored.matrix(), stored.check()), (matrix, Ok(())), "{format} {rows} x {width}");
                 let mut last = QuantMatrix::zeros(QuantShape { rows: 1, ..shape });
                 stored.read(rows - 1, last.rows_mut());
@@ -226,14 +235,14 @@ mod tests {
     #[test]
     fn inputs_share_bytes_in_their_order() {
         let shape = QuantShape { format: QuantFormat::Int4, rows: 1, width: 3 };
-        let stored = StoredMatrix { shape, values: vec![0x21, 0x03], scales: vec![f16::ONE], minima: Vec::new(), steps: Vec::new() };
+        let stored = StoredMatrix { values: vec![0x21, 0x03], ..StoredMatrix::from(&QuantMatrix::random(shape)) };
         assert_eq!(stored.matrix().values, [1, 2, 3]);
     }
 
     #[test]
     fn f22_flaws_are_found_where_they_are() {
         let shape = QuantShape { format: QuantFormat::Int4Asymmetric, rows: 2, width: 33 };
-        let good = StoredMatrix { shape, values: vec![0; 34], scales: vec![f16::ONE; 4], minima: vec![f16::ZERO; 4], steps: Vec::new() };
+        let good = StoredMatrix { values: vec![0; 34], ..StoredMatrix::from(&QuantMatrix::random(shape)) };
         let place = |bad: StoredMatrix| bad.check().map_err(|flaw| (flaw.part, flaw.row, flaw.place, flaw.got)).unwrap_err();
         let mut bad = good.clone();
         bad.minima[3] = f16::NAN;
@@ -243,7 +252,13 @@ mod tests {
         assert_eq!(place(bad), ("values", 0, 33, "7".to_owned()));
         // Of eight bits every value is one, also that which our own rounding never has.
         let shape = QuantShape { format: QuantFormat::Int8, rows: 1, width: 2 };
-        let good = StoredMatrix { shape, values: vec![1, 0], scales: vec![f16::ONE], minima: Vec::new(), steps: Vec::new() };
+        let good = StoredMatrix { values: vec![1, 0], scales: vec![f16::ONE], ..StoredMatrix::from(&QuantMatrix::random(shape)) };
         assert_eq!((good.check(), good.matrix().dequantize()), (Ok(()), vec![-127.0, -128.0]));
+        let shape = QuantShape { format: QuantFormat::Mxfp4, rows: 2, width: 33 };
+        let good = StoredMatrix { values: vec![0; 34], ..StoredMatrix::from(&QuantMatrix::random(shape)) };
+        assert_eq!((good.check(), good.scales.len(), good.exponents.len()), (Ok(()), 0, 4));
+        let mut bad = good;
+        bad.exponents[2] = 255;
+        assert_eq!(place(bad), ("exponents", 1, 0, "255".to_owned()));
     }
 }

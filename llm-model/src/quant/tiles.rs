@@ -8,9 +8,10 @@
 //! each block sixteen first bytes, then sixteen second ones. The factors, scales and perhaps minima, stand apart, sixteen of each for
 //! every strip and block or superblock. Missing rows and inputs are padded with what multiplies to 0.
 
-use half::f16;
+use burn::tensor::{DType, TensorData};
+use half::{bf16, f16};
 
-use super::{BLOCK, BLOCKS, QuantFormat, QuantMatrix, QuantShape, planes};
+use super::{BLOCK, BLOCKS, QuantFormat, QuantMatrix, QuantShape, exponent, planes};
 use crate::ops::simd::strip;
 
 /// Rows of a strip.
@@ -24,8 +25,20 @@ const STEP_LINES: usize = BLOCKS * 2 * ROWS / 64;
 pub struct Tiles {
     /// `[strips, tiles, lines, 16]`, where a tile is a block, or a superblock with its steps.
     pub values: Vec<i32>,
-    /// `[strips, tiles, factors, 16]`: the scales, and behind those of each tile its minima, where the format has them.
-    pub factors: Vec<f16>,
+    /// `[strips, tiles, factors, 16]`: the scales, and behind those of each tile its minima, where the format has them. The 16 bits of each,
+    /// of which [`QuantFormat::factor_dtype`] says what they are.
+    pub factors: Vec<u16>,
+}
+
+/// Packed values and factors as tensors of the shapes of [`QuantShape::dims`].
+pub fn tensors(tiles: Tiles, shape: QuantShape) -> [TensorData; 2] {
+    let [values, dims] = shape.dims();
+    let factors = tiles.factors.into_iter();
+    let factors = match shape.format.factor_dtype() {
+        DType::BF16 => TensorData::new(factors.map(bf16::from_bits).collect(), dims),
+        _ => TensorData::new(factors.map(f16::from_bits).collect(), dims),
+    };
+    [TensorData::new(tiles.values, values), factors]
 }
 
 /// Lines of a tile.
@@ -38,10 +51,9 @@ pub fn pack(matrix: &QuantMatrix) -> Tiles {
     let (shape, format) = (matrix.shape(), matrix.format);
     let [values, factors] = shape.dims();
     let mut values = vec![0; values.iter().product()];
-    // Padding is the value that stands for 0.
-    let mut row = vec![format.zero(); shape.scales() * format.sharing() * BLOCK];
+    let mut row = vec![format.padding(); shape.scales() * format.sharing() * BLOCK];
     for index in 0..shape.rows.next_multiple_of(ROWS) {
-        row.fill(format.zero());
+        row.fill(format.padding());
         if let Some(filled) = matrix.values.get(index * shape.width..(index + 1) * shape.width) {
             row[..shape.width].copy_from_slice(filled);
         }
@@ -58,10 +70,13 @@ pub fn pack(matrix: &QuantMatrix) -> Tiles {
         }
     }
     let mut all = Vec::with_capacity(factors.iter().product());
+    let powers: Vec<u16> = matrix.exponents.iter().map(|exponent| exponent::scale(*exponent).to_bits()).collect();
+    let [scales, minima] = [&matrix.scales, &matrix.minima].map(|all| all.iter().map(|factor| factor.to_bits()).collect::<Vec<_>>());
+    let scales = if format.has_exponents() { powers } else { scales };
     for first in (0..shape.rows).step_by(ROWS) {
         for tile in 0..shape.scales() {
-            for kind in [&matrix.scales, &matrix.minima].into_iter().take(format.factors()) {
-                all.extend((first..first + ROWS).map(|row| kind.get(row * shape.scales() + tile).copied().unwrap_or(f16::ZERO)));
+            for kind in [&scales, &minima].into_iter().take(format.factors()) {
+                all.extend((first..first + ROWS).map(|row| kind.get(row * shape.scales() + tile).copied().unwrap_or(0)));
             }
         }
     }
@@ -95,11 +110,13 @@ pub fn pack_strip(matrix: &QuantMatrix, values: &mut [u8], factors: &mut [u8]) {
         }
     }
     let kinds = format.factors();
-    for (kind, all) in [&matrix.scales, &matrix.minima].into_iter().take(kinds).enumerate() {
-        for (row, all) in all.chunks_exact(shape.scales()).enumerate() {
-            all.iter().enumerate().for_each(|(tile, factor)| factors[(tile * kinds + kind) * ROWS + row] = factor.to_ne_bytes());
-        }
-    }
+    let mut put = |at: usize, kind: usize, factor: u16| {
+        let (row, tile) = (at / shape.scales(), at % shape.scales());
+        factors[(tile * kinds + kind) * ROWS + row] = factor.to_ne_bytes();
+    };
+    matrix.scales.iter().enumerate().for_each(|(at, scale)| put(at, 0, scale.to_bits()));
+    matrix.exponents.iter().enumerate().for_each(|(at, exponent)| put(at, 0, exponent::scale(*exponent).to_bits()));
+    matrix.minima.iter().enumerate().for_each(|(at, minimum)| put(at, 1, minimum.to_bits()));
 }
 
 /// The matrix that `tiles` were packed of.
@@ -118,10 +135,13 @@ pub fn unpack(tiles: &Tiles, shape: QuantShape) -> QuantMatrix {
         let places = (0..rows * shape.scales()).map(|at| (at / shape.scales(), at % shape.scales()));
         places.map(|(row, tile)| tiles.factors[factor_at(shape, row, tile, kind)]).collect::<Vec<_>>()
     };
-    let minima = if format.has_minima() { all(1) } else { Vec::new() };
+    let halves = |kind: usize| all(kind).into_iter().map(f16::from_bits).collect();
+    let powers = || all(0).into_iter().map(|bits| exponent::of(bf16::from_bits(bits))).collect();
+    let (scales, exponents) = if format.has_exponents() { (Vec::new(), powers()) } else { (halves(0), Vec::new()) };
+    let minima = if format.has_minima() { halves(1) } else { Vec::new() };
     let places = (0..rows * shape.blocks()).map(|at| (at / shape.blocks(), at % shape.blocks()));
     let steps = format.steps().map(|_| places.map(|(row, block)| block_steps(&tiles.values, shape, row, block)).collect());
-    QuantMatrix { format, rows, width, values, scales: all(0), minima, steps: steps.unwrap_or_default() }
+    QuantMatrix { format, rows, width, values, scales, exponents, minima, steps: steps.unwrap_or_default() }
 }
 
 /// The values of a block of a row among packed `values`.
@@ -228,8 +248,7 @@ mod tests {
     #[test]
     fn a_word_has_the_inputs_of_one_row() {
         let values: Vec<u8> = (0..64).map(|i| (i % 16) as u8).collect();
-        let scales = vec![f16::ONE; 2];
-        let matrix = QuantMatrix { format: QuantFormat::Int4, rows: 2, width: 32, values, scales, minima: Vec::new(), steps: Vec::new() };
+        let matrix = QuantMatrix { values, ..QuantMatrix::random(QuantShape { format: QuantFormat::Int4, rows: 2, width: 32 }) };
         let tiles = pack(&matrix);
         // Row 0: inputs 0 to 3 low, 4 to 7 high; row 1 the same; a padding row is all zeros, that is eights.
         assert_eq!(tiles.values[..3], [0x7362_5140, 0x7362_5140, 0x8888_8888_u32 as i32]);
@@ -240,8 +259,7 @@ mod tests {
     fn fifth_bits_have_a_line_of_their_own() {
         let mut values = vec![0; 32];
         (values[0], values[1], values[4], values[31]) = (0x10, 0x1f, 0x10, 0x10);
-        let scales = vec![f16::ONE];
-        let matrix = QuantMatrix { format: QuantFormat::Int5, rows: 1, width: 32, values, scales, minima: Vec::new(), steps: Vec::new() };
+        let matrix = QuantMatrix { values, ..QuantMatrix::random(QuantShape { format: QuantFormat::Int5, rows: 1, width: 32 }) };
         let tiles = pack(&matrix);
         assert_eq!([0, 1, 2, 3, 4].map(|line| tiles.values[line * ROWS] as u32), [0x0000_0f00, 0, 0, 0, 0x8000_0103]);
     }

@@ -19,10 +19,9 @@ pub fn format(entry: &Entry) -> Option<QuantFormat> {
     unpack::format(entry.kind).filter(|_| entry.shape.len() == 2)
 }
 
-/// The name of its type where no format of ours has both its numbers and its bits.
+/// The name of its type where no format of ours has its numbers.
 pub fn packing(entry: &Entry) -> Option<&'static str> {
-    let kept = format(entry).is_some() && entry.kind != GgmlType::Iq4Nl;
-    (!kept && entry.kind.dtype().is_none()).then(|| entry.kind.lowercase())
+    (format(entry).is_none() && entry.kind.dtype().is_none()).then(|| entry.kind.lowercase())
 }
 
 /// A matrix whose blocks of `kind` lie in `blob` from `begin` on, and whose format [`format`] gave.
@@ -93,10 +92,15 @@ mod tests {
                 GgmlType::Q3K => &[108],
                 GgmlType::Q6K => &[208],
                 GgmlType::Q4_1 | GgmlType::Q5_1 | GgmlType::Q4K | GgmlType::Q5K => &[0, 2],
+                GgmlType::Mxfp4 => &[],
                 _ => &[0],
             };
             for block in blocks.chunks_exact_mut(kind.block_bytes()) {
                 halves.iter().for_each(|at| block[at + 1] &= 0xbb);
+            }
+            if kind == GgmlType::Mxfp4 {
+                // Every exponent but the one that is none.
+                blocks.chunks_exact_mut(kind.block_bytes()).enumerate().for_each(|(at, block)| block[0] = (at % 255) as u8);
             }
             let stored = stored(kind, QuantShape { format, rows, width }, &blocks);
             assert_eq!(stored.check(), Ok(()));

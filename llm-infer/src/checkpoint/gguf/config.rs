@@ -1,9 +1,7 @@
 //! The configuration as Hugging Face's config.json would say it, from the metadata and the tensors of a GGUF file.
 
-use llm_model::quant::{METHOD, QuantFormat};
 use serde_json::{Map, Value, json};
 
-use super::super::source::TensorInfo;
 use super::families;
 use super::header::Entry;
 use super::metadata::Metadata;
@@ -151,16 +149,6 @@ fn share(rotated: u64, head_dim: u64) -> f64 {
 /// What config.json would say of an architecture that is not known: its name, which is refused where a model is needed.
 pub fn of_unknown(name: &str) -> Value {
     json!({"model_type": name, names::NAME: name})
-}
-
-/// Marks the configuration of a model some of whose tensors are in our formats.
-pub fn mark_quantized(config: &mut Value, tensors: &[TensorInfo]) {
-    let mut names: Vec<_> = tensors.iter().filter_map(|info| info.format).map(QuantFormat::name).collect();
-    names.sort_unstable();
-    names.dedup();
-    if !names.is_empty() {
-        config["quantization_config"] = json!({"quant_method": METHOD, "method": "gguf", "formats": names});
-    }
 }
 
 /// The rotary embedding's stretching, in the words of config.json.

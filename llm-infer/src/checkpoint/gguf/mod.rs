@@ -1,7 +1,7 @@
 //! GGUF files, in one piece or several, as if they were a Hugging Face checkpoint: names, shapes, configuration, tokenizer, template.
 //!
-//! What is quantized stays at its bits, in the order that our kernels read; IQ4_NL becomes eight bits, which hold its numbers exactly, and
-//! MXFP4 is widened to f32, which the report of a load says. Nothing is quantized again.
+//! What is quantized stays at its bits, in the order that our kernels read; what has no packed form, as blocks that are no matrix, is
+//! widened to f32, which the report of a load says. Nothing is quantized again.
 
 mod blocks;
 mod config;
@@ -37,6 +37,7 @@ pub(super) use self::names::unknown as unknown_architecture;
 pub(super) use self::split::is_later_piece;
 use self::types::GgmlType;
 use super::derived::Derived;
+use super::quantized::mark_quantized;
 use super::rows::QuantRows;
 use super::source::{Blob, TensorInfo, WeightSource, tensor};
 use super::text::Templates;
@@ -98,7 +99,7 @@ pub(super) fn open(path: &Path) -> Result<Parts> {
     let vocabulary = vocabulary::vocabulary(&mut files[0].1.metadata)?;
     let architecture = architecture.ok();
     let source = Box::new(Gguf::new(files, architecture)?);
-    config::mark_quantized(&mut config, &source.tensors);
+    mark_quantized(&mut config, &source.tensors, "gguf");
     // A configuration that is not understood is refused by whoever asks for the model.
     let source: Box<dyn WeightSource> = match (architecture, ModelConfig::from_json(&config)) {
         (Some(architecture), Ok(model)) => Box::new(Derived::new(source, &architecture.layout(&model))?),

@@ -3,7 +3,7 @@
 use half::f16;
 use llm_model::quant::{QuantFormat, RowsMut};
 
-use super::dequantize::{IQ4_NL, scale_and_minimum};
+use super::dequantize::scale_and_minimum;
 use super::types::GgmlType;
 
 /// The format of ours that has exactly the numbers of such blocks; `None` where there is none.
@@ -19,8 +19,8 @@ pub fn format(kind: GgmlType) -> Option<QuantFormat> {
         GgmlType::Q4K => QuantFormat::Q4K,
         GgmlType::Q5K => QuantFormat::Q5K,
         GgmlType::Q6K => QuantFormat::Q6K,
-        // Its four bits choose among numbers of eight.
-        GgmlType::Iq4Nl => QuantFormat::Int8,
+        GgmlType::Iq4Nl => QuantFormat::Iq4Nl,
+        GgmlType::Mxfp4 => QuantFormat::Mxfp4,
         _ => return None,
     })
 }
@@ -37,7 +37,7 @@ pub fn unpack(kind: GgmlType, blocks: &[u8], out: RowsMut) {
             values.iter_mut().for_each(|value| *value ^= 0x80);
             [half(x, 0), f16::ZERO]
         }),
-        GgmlType::Q4_0 => each(blocks, out, |x: &[u8; 18], values| {
+        GgmlType::Q4_0 | GgmlType::Iq4Nl => each(blocks, out, |x: &[u8; 18], values| {
             nibbles(&x[2..], values);
             [half(x, 0), f16::ZERO]
         }),
@@ -45,11 +45,14 @@ pub fn unpack(kind: GgmlType, blocks: &[u8], out: RowsMut) {
             nibbles(&x[4..], values);
             [half(x, 0), half(x, 2)]
         }),
-        GgmlType::Iq4Nl => each(blocks, out, |x: &[u8; 18], values| {
-            nibbles(&x[2..], values);
-            values.iter_mut().for_each(|value| *value = IQ4_NL[usize::from(*value)] as u8 ^ 0x80);
-            [half(x, 0), f16::ZERO]
-        }),
+        // An exponent in place of a scale.
+        GgmlType::Mxfp4 => {
+            let places = out.values.as_chunks_mut().0.iter_mut().zip(out.exponents).zip(blocks.as_chunks::<17>().0);
+            for ((values, exponent), block) in places {
+                nibbles(&block[1..], values);
+                *exponent = block[0];
+            }
+        }
         GgmlType::Q5_0 => each(blocks, out, |x: &[u8; 22], values| {
             fives(&x[2..], values);
             [half(x, 0), f16::ZERO]

@@ -20,7 +20,7 @@ use super::map::map;
 use crate::Result;
 
 /// Raise it when the same key would have other bytes: the header, what stands where, how matrices are packed into tiles.
-pub const LAYOUT: u64 = 1;
+pub const LAYOUT: u64 = 2;
 
 const MAGIC: [u8; 8] = *b"LLMPACK\0";
 /// Magic, version, two lengths, checksum.

@@ -166,7 +166,7 @@ fn f20_a_damaged_file_is_written_again() {
         (|path| File::options().write(true).open(path).unwrap().set_len(20).unwrap(), "it has 20 bytes"),
         (|path| fs::write(path, b"").unwrap(), "it has 0 bytes"),
         (|path| fs::write(path, [7; 9000]).unwrap(), "it is no file of this cache"),
-        (|path| flip(path, 8), "its layout is version 0, not 1"),
+        (|path| flip(path, 8), "its layout is version 3, not 2"),
         (|path| flip(path, 23), "its header is longer than it may be"),
         (|path| flip(path, 40), "the checksum of its header is another"),
         (|path| flip(path, 100), "the checksum of its header is another"),

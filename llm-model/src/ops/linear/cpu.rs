@@ -13,7 +13,7 @@ use burn::tensor::Shape;
 
 use crate::Activation;
 use crate::ops::gated::activate;
-use crate::ops::simd::tiles::{self, Activations, Kernel, Packed, product};
+use crate::ops::simd::tiles::{self, Activations, Packed, product};
 use crate::ops::simd::{Floats, Target, products};
 use crate::ops::slices::{CpuBackend, trace};
 use crate::ops::{InputTensor, QuantTensor, WeightTensor, ahead, rms_norm, threads};
@@ -192,7 +192,7 @@ impl<'a> Inputs<'a> {
                 trace::<B>(op, "products");
                 continue;
             };
-            let kernel = Kernel::best(packed.bits);
+            let kernel = packed.kernel();
             trace::<B>(op, kernel.name());
             if !quantized.iter().any(|(zero, x)| *zero == packed.zero && x.kernel() == kernel) {
                 quantized.push((packed.zero, Activations::quantize(x, width, packed.zero, kernel)));
@@ -214,7 +214,7 @@ impl<'a> Inputs<'a> {
                 products(self.x, self.width, rows, 0, &mut target);
             }
             Matrix::Packed(packed) => {
-                let kernel = Kernel::best(packed.bits);
+                let kernel = packed.kernel();
                 let Some((_, x)) = self.quantized.iter().find(|(zero, x)| *zero == packed.zero && x.kernel() == kernel) else { return };
                 let strips = range.start / ROWS..range.end.div_ceil(ROWS);
                 // SAFETY: as the caller promises.
@@ -245,6 +245,15 @@ fn contiguous<B: CpuBackend>(weight: WeightTensor<B>) -> WeightTensor<B> {
 fn packed<B: CpuBackend>(weight: &QuantTensor<B>) -> Packed<'_> {
     let QuantTensor { values, factors, shape } = weight;
     let format = shape.format;
-    let (bits, zero, minima, steps) = (format.bits(), i32::from(format.zero()), format.has_minima(), format.steps());
-    Packed { bits, zero, minima, steps, rows: shape.rows, blocks: shape.blocks(), values: B::words(values), factors: B::floats(factors) }
+    Packed {
+        bits: format.bits(),
+        table: format.table(),
+        zero: i32::from(format.zero()),
+        rows: shape.rows,
+        blocks: shape.blocks(),
+        values: B::words(values),
+        minima: format.has_minima(),
+        steps: format.steps(),
+        factors: B::floats(factors),
+    }
 }

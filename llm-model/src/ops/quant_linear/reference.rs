@@ -4,10 +4,10 @@ use burn::backend::{
     Backend, TensorMetadata,
     tensor::{FloatTensor, IntTensor},
 };
-use burn::tensor::{DType, FloatDType, Shape, Slice};
+use burn::tensor::{DType, FloatDType, Shape, Slice, TensorData};
 
 use crate::ops::QuantTensor;
-use crate::quant::{BLOCK, BLOCKS, QuantFormat, QuantShape, Steps, planes, tiles::ROWS};
+use crate::quant::{BLOCK, BLOCKS, QuantFormat, QuantShape, Steps, Table, planes, tiles::ROWS};
 
 /// x · wᵀ.
 pub fn reference<B: Backend>(x: FloatTensor<B>, weight: QuantTensor<B>) -> FloatTensor<B> {
@@ -46,7 +46,10 @@ fn dequantize<B: Backend>(weight: QuantTensor<B>) -> FloatTensor<B> {
         first += bits;
     }
     let Some(inputs) = inputs else { unreachable!("values have planes") };
-    let inputs = B::float_sub_scalar(B::int_into_float(inputs, FloatDType::F32), i32::from(format.zero()).into());
+    let inputs = match format.table() {
+        Some(table) => looked_up::<B>(inputs, table),
+        None => B::float_sub_scalar(B::int_into_float(inputs, FloatDType::F32), i32::from(format.zero()).into()),
+    };
 
     // Every factor for each half of a block, where blocks or superblocks share them.
     let factors = if factors.dtype() == DType::F32 { factors } else { B::float_cast(factors, FloatDType::F32) };
@@ -63,6 +66,14 @@ fn dequantize<B: Backend>(weight: QuantTensor<B>) -> FloatTensor<B> {
     let scaled = B::float_mul(B::float_reshape(inputs, Shape::new([rows, 2 * blocks, BLOCK / 2])), factor(0));
     let weights = if format.has_minima() { B::float_add(scaled, factor(1)) } else { scaled };
     B::float_reshape(weights, Shape::new([rows, blocks * BLOCK]))
+}
+
+/// The numbers that `values` stand for.
+fn looked_up<B: Backend>(values: IntTensor<B>, table: Table) -> FloatTensor<B> {
+    let shape = values.shape();
+    let numbers = B::float_from_data(TensorData::new(table.numbers().map(f32::from).to_vec(), [16]), &values.device());
+    let places = B::int_reshape(values, Shape::new([shape.num_elements()]));
+    B::float_reshape(B::float_select(numbers, 0, places), shape)
 }
 
 /// How many times its superblock's scale and minimum are those of each half of a block, `[rows, superblocks, halves]`.

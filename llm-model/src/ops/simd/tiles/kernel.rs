@@ -3,7 +3,7 @@
 //! For each output, blocks are added in their order along the width, each as `scale · Σ` with an exact integer Σ: the result of
 //! a row and a token depends on nothing else, not on how many tokens are computed together, nor on the processor.
 
-use half::f16;
+use half::{bf16, f16};
 
 use super::{BLOCKS, Job, STEP_WORDS, Steps};
 
@@ -17,6 +17,9 @@ pub trait Lanes {
     /// # Safety
     /// That many f16 can be read.
     unsafe fn f16s(from: *const f16) -> Self::F;
+    /// # Safety
+    /// That many bf16 can be read.
+    unsafe fn bf16s(from: *const bf16) -> Self::F;
     /// # Safety
     /// That many f32 can be read.
     unsafe fn f32s(from: *const f32) -> Self::F;
@@ -67,7 +70,7 @@ const AHEAD: usize = 2048;
 /// Groups of four inputs in a block.
 const GROUPS: usize = 8;
 
-/// How a processor multiplies tiles of values of some bits with quantized activations.
+/// How a processor multiplies tiles of some values with quantized activations.
 pub trait Tile: Sized {
     type Lanes: Lanes;
     /// Sums of integer products of these rows over one part of a block.
@@ -236,6 +239,7 @@ type Factor<T> = <<T as Tile>::Lanes as Lanes>::F;
 #[derive(Clone, Copy)]
 pub enum Factors {
     F16(*const f16),
+    Bf16(*const bf16),
     F32(*const f32),
 }
 
@@ -248,6 +252,7 @@ impl Factors {
         unsafe {
             match self {
                 Self::F16(from) => L::f16s(from.add(at)),
+                Self::Bf16(from) => L::bf16s(from.add(at)),
                 Self::F32(from) => L::f32s(from.add(at)),
             }
         }

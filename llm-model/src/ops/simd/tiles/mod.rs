@@ -11,6 +11,7 @@ mod neon;
 mod processor;
 mod scalar;
 mod steps;
+mod table;
 #[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]
@@ -22,6 +23,7 @@ pub use activations::Activations;
 use kernel::{Factors, Strip, Tile, multiply};
 pub use processor::Kernel;
 pub use steps::{BLOCKS, Steps};
+pub use table::Table;
 
 use super::Floats;
 
@@ -39,7 +41,9 @@ const RESIDENT: usize = 192 * 1024;
 pub struct Packed<'a> {
     /// Bits of a value: 2 to 6, or 8.
     pub bits: usize,
-    /// The value that stands for 0.
+    /// The numbers that values stand for, where these are not the numbers themselves.
+    pub table: Option<Table>,
+    /// The number that stands for 0.
     pub zero: i32,
     /// Rows without padding.
     pub rows: usize,
@@ -51,7 +55,7 @@ pub struct Packed<'a> {
     pub minima: bool,
     /// What the steps of a block mean, where tiles are superblocks.
     pub steps: Option<Steps>,
-    /// `[strips, tiles, factors, 16]`, f16 or f32.
+    /// `[strips, tiles, factors, 16]`, floats of any type.
     pub factors: Floats<'a>,
 }
 
@@ -61,14 +65,20 @@ impl Packed<'_> {
         self.rows.div_ceil(ROWS)
     }
 
+    /// What multiplies them on this machine.
+    pub fn kernel(&self) -> Kernel {
+        Kernel::best(self.bits, self.table)
+    }
+
     fn strip(&self, index: usize) -> Strip {
         let (words, count) = (self.words_of_strip(), self.factors_of_strip());
         Strip {
             values: self.values[index * words..][..words].as_ptr().cast(),
             factors: match self.factors.range(index * count, count) {
                 Floats::F16(all) => Factors::F16(all.as_ptr()),
+                Floats::Bf16(all) => Factors::Bf16(all.as_ptr()),
                 Floats::F32(all) => Factors::F32(all.as_ptr()),
-                Floats::Bf16(_) | Floats::I8(_) => unreachable!("factors are f16 or f32"),
+                Floats::I8(_) => unreachable!("factors are floats"),
             },
             minima: self.minima,
             steps: self.steps,

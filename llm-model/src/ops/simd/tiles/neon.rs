@@ -2,11 +2,13 @@
 
 use std::arch::aarch64::*;
 use std::arch::asm;
+use std::marker::PhantomData;
 
-use half::f16;
 use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
 
 use super::kernel::{Field, Group, Lanes, Tile};
+use super::table::Values;
 
 /// 128-bit registers, four for sixteen rows.
 pub struct Quarter;
@@ -23,6 +25,11 @@ impl Lanes for Quarter {
             std::slice::from_raw_parts(from, 16).convert_to_f32_slice(&mut wide);
             Self::f32s(wide.as_ptr())
         }
+    }
+    #[inline(always)]
+    unsafe fn bf16s(from: *const bf16) -> [float32x4_t; 4] {
+        // SAFETY: the caller promises sixteen bf16, which are the upper halves of f32.
+        unsafe { [0, 4, 8, 12].map(|at| vreinterpretq_f32_u32(vshll_n_u16::<16>(vld1_u16(from.add(at).cast())))) }
     }
     #[inline(always)]
     unsafe fn f32s(from: *const f32) -> [float32x4_t; 4] {
@@ -84,17 +91,31 @@ unsafe fn sdot(mut sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
 }
 
 /// Four signed bytes of each row times four signed bytes of a token, added up in 32 bits by one instruction.
-pub struct Neon<const BITS: usize>;
+pub struct Neon<V>(PhantomData<V>);
 
-impl<const BITS: usize> Tile for Neon<BITS> {
+impl<V: Values> Neon<V> {
+    /// Whether there are numbers above 127, which are no signed bytes as they are.
+    const LARGE: bool = {
+        let (mut large, mut value) = (V::BITS == 8, 0);
+        if let Some(table) = V::TABLE {
+            while value < table.len() {
+                large |= table[value] > 127;
+                value += 1;
+            }
+        }
+        large
+    };
+}
+
+impl<V: Values> Tile for Neon<V> {
     type Lanes = Quarter;
     type Sums = [int32x4_t; 4];
-    const BITS: usize = BITS;
+    const BITS: usize = V::BITS;
     const GROUP: Group = Group::Bytes;
 
-    /// Values of eight bits became signed by taking off 128 already.
+    /// Numbers of eight bits became signed by taking off 128 already.
     fn correction(sums: [i32; 2], zero: i32) -> i32 {
-        let taken = if BITS == 8 { 128 } else { 0 };
+        let taken = if Self::LARGE { 128 } else { 0 };
         (taken - zero) * (sums[0] + sums[1])
     }
 
@@ -110,12 +131,15 @@ impl<const BITS: usize> Tile for Neon<BITS> {
         unsafe {
             for part in 0..4 {
                 for group in 0..2 {
-                    let (low, high) = Field::of(BITS, first + group);
+                    let (low, high) = Field::of(V::BITS, first + group);
                     let mut weights = field(block.add(16 * part), low);
                     if let Some(high) = high {
                         weights = vorrq_u8(weights, field(block.add(16 * part), high));
                     }
-                    let weights = vreinterpretq_s8_u8(if BITS == 8 { veorq_u8(weights, vdupq_n_u8(128)) } else { weights });
+                    if let Some(table) = V::TABLE {
+                        weights = vqtbl1q_u8(vld1q_u8(table.as_ptr()), weights);
+                    }
+                    let weights = vreinterpretq_s8_u8(if Self::LARGE { veorq_u8(weights, vdupq_n_u8(128)) } else { weights });
                     for (token, sums) in sums.iter_mut().enumerate() {
                         let four = activations.cast::<i32>().add(group * N + token).read_unaligned();
                         sums[part] = sdot(sums[part], weights, vreinterpretq_s8_s32(vdupq_n_s32(four)));

@@ -7,14 +7,16 @@ use super::kernel::{Group, Tile};
 #[cfg(target_arch = "aarch64")]
 use super::neon::Neon;
 use super::scalar::Scalar;
+use super::table::{Iq4Nl, Mxfp4, Table, Whole};
 #[cfg(target_arch = "x86_64")]
-use super::x86::{Avx2, Avx2Int4, Avx2Int8, Vnni};
+use super::x86::{Avx2, Avx2Large, Avx2Small, Vnni};
 
-/// What multiplies tiles of values of some bits on one kind of processor.
+/// What multiplies tiles of values of some bits, which may be places in a table, on one kind of processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kernel {
     processor: Processor,
     bits: usize,
+    table: Option<Table>,
 }
 
 /// A kind of processor.
@@ -29,34 +31,42 @@ pub(super) enum Processor {
     Scalar,
 }
 
-/// The types of tiles of a processor for each number of bits.
+/// `$body` with `$tile` as the type of a processor for the values of `$kernel`: `$small` for numbers of four bits or about as many, `$large`
+/// for those of eight, `$tiles` for all others.
 macro_rules! tiles {
-    ($bits:expr, $tile:ident => $body:expr; $two:ty, $three:ty, $four:ty, $five:ty, $six:ty, $eight:ty) => {
-        tiles!(@ $bits, $tile => $body; 2 $two, 3 $three, 4 $four, 5 $five, 6 $six, 8 $eight)
+    ($kernel:expr, $tile:ident => $body:expr; $small:ident, $tiles:ident, $large:ident) => {
+        tiles!(@ $kernel, $tile => $body;
+            (2, None) => $tiles<Whole<2>>, (3, None) => $tiles<Whole<3>>, (4, None) => $small<Whole<4>>, (5, None) => $tiles<Whole<5>>,
+            (6, None) => $tiles<Whole<6>>, (8, None) => $large<Whole<8>>,
+            (4, Some(Table::Mxfp4)) => $small<Mxfp4>, (4, Some(Table::Iq4Nl)) => $large<Iq4Nl>)
     };
-    (@ $bits:expr, $tile:ident => $body:expr; $($count:literal $type:ty),*) => {
-        match $bits {
-            $($count => { type $tile = $type; $body })*
-            other => unreachable!("values of {other} bits"),
+    (@ $kernel:expr, $tile:ident => $body:expr; $($values:pat => $type:ty),*) => {
+        match ($kernel.bits, $kernel.table) {
+            $($values => { type $tile = $type; $body })*
+            (bits, table) => unreachable!("values of {bits} bits, {table:?}"),
         }
     };
 }
+
+/// The tiles of AVX2 with as many registers as suit them.
+#[cfg(target_arch = "x86_64")]
+type Avx2Four<V> = Avx2Small<V, 2>;
+#[cfg(target_arch = "x86_64")]
+type Avx2Others<V> = Avx2<V, 2>;
+#[cfg(target_arch = "x86_64")]
+type Avx2Eight<V> = Avx2Large<V, 2>;
 
 /// `$body` with `$tile` as the type behind `$kernel`.
 macro_rules! with_tile {
     ($kernel:expr, $tile:ident => $body:expr) => {
         match $kernel.processor {
             #[cfg(target_arch = "x86_64")]
-            Processor::Vnni => tiles!($kernel.bits, $tile => $body; Vnni<2>, Vnni<3>, Vnni<4>, Vnni<5>, Vnni<6>, Vnni<8>),
+            Processor::Vnni => tiles!($kernel, $tile => $body; Vnni, Vnni, Vnni),
             #[cfg(target_arch = "x86_64")]
-            Processor::Avx2 => {
-                tiles!($kernel.bits, $tile => $body; Avx2<2, 2>, Avx2<3, 2>, Avx2Int4<2>, Avx2<5, 2>, Avx2<6, 2>, Avx2Int8<2>)
-            }
+            Processor::Avx2 => tiles!($kernel, $tile => $body; Avx2Four, Avx2Others, Avx2Eight),
             #[cfg(target_arch = "aarch64")]
-            Processor::Neon => tiles!($kernel.bits, $tile => $body; Neon<2>, Neon<3>, Neon<4>, Neon<5>, Neon<6>, Neon<8>),
-            Processor::Scalar => {
-                tiles!($kernel.bits, $tile => $body; Scalar<2>, Scalar<3>, Scalar<4>, Scalar<5>, Scalar<6>, Scalar<8>)
-            }
+            Processor::Neon => tiles!($kernel, $tile => $body; Neon, Neon, Neon),
+            Processor::Scalar => tiles!($kernel, $tile => $body; Scalar, Scalar, Scalar),
         }
     };
 }
@@ -82,37 +92,43 @@ impl Processor {
         all
     }
 
-    /// Its name, as that of the kernel for values of `bits` bits.
-    fn name(self, bits: usize) -> &'static str {
+    /// Its name, as that of the kernel for values of `bits` bits and perhaps a table.
+    fn name(self, bits: usize, table: Option<Table>) -> &'static str {
         let names = match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Vnni => ["int2 vnni", "int3 vnni", "int4 vnni", "int5 vnni", "int6 vnni", "int8 vnni"],
+            Self::Vnni => ["int2 vnni", "int3 vnni", "int4 vnni", "int5 vnni", "int6 vnni", "int8 vnni", "mxfp4 vnni", "iq4_nl vnni"],
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => ["int2 avx2", "int3 avx2", "int4 avx2", "int5 avx2", "int6 avx2", "int8 avx2"],
+            Self::Avx2 => ["int2 avx2", "int3 avx2", "int4 avx2", "int5 avx2", "int6 avx2", "int8 avx2", "mxfp4 avx2", "iq4_nl avx2"],
             #[cfg(target_arch = "aarch64")]
-            Self::Neon => ["int2 neon", "int3 neon", "int4 neon", "int5 neon", "int6 neon", "int8 neon"],
-            Self::Scalar => ["int2 scalar", "int3 scalar", "int4 scalar", "int5 scalar", "int6 scalar", "int8 scalar"],
+            Self::Neon => ["int2 neon", "int3 neon", "int4 neon", "int5 neon", "int6 neon", "int8 neon", "mxfp4 neon", "iq4_nl neon"],
+            Self::Scalar => {
+                ["int2 scalar", "int3 scalar", "int4 scalar", "int5 scalar", "int6 scalar", "int8 scalar", "mxfp4 scalar", "iq4_nl scalar"]
+            }
         };
-        names[bits.min(7) - 2]
+        names[match table {
+            None => bits.min(7) - 2,
+            Some(Table::Mxfp4) => 6,
+            Some(Table::Iq4Nl) => 7,
+        }]
     }
 }
 
 impl Kernel {
-    /// The kernels for values of `bits` bits that this machine can run, the best first.
+    /// The kernels for values of `bits` bits, and perhaps a table, that this machine can run, the best first.
     #[cfg(test)]
-    pub fn all(bits: usize) -> Vec<Self> {
-        Processor::all().into_iter().map(|processor| Self { processor, bits }).collect()
+    pub fn all(bits: usize, table: Option<Table>) -> Vec<Self> {
+        Processor::all().into_iter().map(|processor| Self { processor, bits, table }).collect()
     }
 
-    /// The best kernel for values of `bits` bits: 2 to 6, or 8.
-    pub fn best(bits: usize) -> Self {
+    /// The best kernel for values of `bits` bits, 2 to 6 or 8, or the four of a table.
+    pub fn best(bits: usize, table: Option<Table>) -> Self {
         static BEST: OnceLock<Processor> = OnceLock::new();
-        Self { processor: *BEST.get_or_init(|| Processor::all()[0]), bits }
+        Self { processor: *BEST.get_or_init(|| Processor::all()[0]), bits, table }
     }
 
     /// Its name in traces.
     pub fn name(self) -> &'static str {
-        self.processor.name(self.bits)
+        self.processor.name(self.bits, self.table)
     }
 
     /// Most tokens of a panel.

@@ -1,8 +1,11 @@
 //! Tiles in plain Rust: what the vector kernels compute, number by number.
 
-use half::f16;
+use std::marker::PhantomData;
+
+use half::{bf16, f16};
 
 use super::kernel::{Field, Group, Lanes, Tile};
+use super::table::Values;
 
 /// Sixteen numbers.
 pub struct Plain;
@@ -14,6 +17,10 @@ impl Lanes for Plain {
     unsafe fn f16s(from: *const f16) -> [f32; 16] {
         // SAFETY: the caller promises sixteen f16.
         unsafe { from.cast::<[f16; 16]>().read_unaligned() }.map(f16::to_f32)
+    }
+    unsafe fn bf16s(from: *const bf16) -> [f32; 16] {
+        // SAFETY: the caller promises sixteen bf16.
+        unsafe { from.cast::<[bf16; 16]>().read_unaligned() }.map(bf16::to_f32)
     }
     unsafe fn f32s(from: *const f32) -> [f32; 16] {
         // SAFETY: the caller promises sixteen f32.
@@ -54,13 +61,13 @@ fn add_group(sums: &mut [i32; 16], weights: &[[u8; 4]; 16], activations: [i8; 4]
     }
 }
 
-/// Values of `BITS` bits.
-pub struct Scalar<const BITS: usize>;
+/// Values of any kind.
+pub struct Scalar<V>(PhantomData<V>);
 
-impl<const BITS: usize> Tile for Scalar<BITS> {
+impl<V: Values> Tile for Scalar<V> {
     type Lanes = Plain;
     type Sums = [i32; 16];
-    const BITS: usize = BITS;
+    const BITS: usize = V::BITS;
     const GROUP: Group = Group::Bytes;
 
     unsafe fn start(correction: i32) -> [i32; 16] {
@@ -69,7 +76,7 @@ impl<const BITS: usize> Tile for Scalar<BITS> {
 
     unsafe fn groups<const N: usize>(block: *const u8, first: usize, activations: *const u8, sums: &mut [[i32; 16]; N]) {
         for group in 0..2 {
-            let (low, high) = Field::of(BITS, first + group);
+            let (low, high) = Field::of(V::BITS, first + group);
             let mut weights = [[0; 4]; 16];
             for field in [Some(low), high].into_iter().flatten() {
                 // SAFETY: the caller promises the lines of the block.
@@ -78,6 +85,9 @@ impl<const BITS: usize> Tile for Scalar<BITS> {
                     let moved = if field.left < 0 { byte >> -field.left } else { byte << field.left };
                     *weight |= moved & field.mask as u8;
                 }
+            }
+            if let Some(table) = V::TABLE {
+                weights.as_flattened_mut().iter_mut().for_each(|weight| *weight = table[usize::from(*weight)]);
             }
             for (token, sums) in sums.iter_mut().enumerate() {
                 // SAFETY: the caller promises the activations of each group and token.

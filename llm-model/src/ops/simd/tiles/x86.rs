@@ -1,11 +1,13 @@
 //! Tiles on x86-64: AVX-512 with VNNI, and AVX2.
 
 use std::arch::x86_64::*;
+use std::marker::PhantomData;
 
-use half::f16;
+use half::{bf16, f16};
 
 use super::Job;
 use super::kernel::{Field, Group, Lanes, Tile};
+use super::table::Values;
 
 /// 512-bit registers, one for sixteen rows.
 pub struct Wide;
@@ -18,6 +20,11 @@ impl Lanes for Wide {
     unsafe fn f16s(from: *const f16) -> __m512 {
         // SAFETY: the caller promises sixteen f16.
         unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn bf16s(from: *const bf16) -> __m512 {
+        // SAFETY: the caller promises sixteen bf16, which are the upper halves of f32.
+        unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast())))) }
     }
     #[inline(always)]
     unsafe fn f32s(from: *const f32) -> __m512 {
@@ -70,7 +77,7 @@ impl Lanes for Wide {
 }
 
 /// Four unsigned bytes of each row times four signed bytes of a token, added up in 32 bits by one instruction.
-pub struct Vnni<const BITS: usize>;
+pub struct Vnni<V>(PhantomData<V>);
 
 /// # Safety
 /// The processor has the features, and `job.out` can be written.
@@ -80,11 +87,11 @@ unsafe fn vnni<T: Tile>(job: &Job) {
     unsafe { job.run::<T>() }
 }
 
-impl<const BITS: usize> Tile for Vnni<BITS> {
+impl<V: Values> Tile for Vnni<V> {
     type Lanes = Wide;
     type Sums = __m512i;
-    const BITS: usize = BITS;
-    const TOKENS: usize = if BITS == 4 || BITS == 8 { 12 } else { 8 };
+    const BITS: usize = V::BITS;
+    const TOKENS: usize = if V::BITS == 4 || V::BITS == 8 { 12 } else { 8 };
     const GROUP: Group = Group::Bytes;
 
     #[inline(always)]
@@ -98,11 +105,7 @@ impl<const BITS: usize> Tile for Vnni<BITS> {
         // SAFETY: the caller promises the lines and their activations.
         unsafe {
             for group in 0..2 {
-                let (low, high) = Field::of(BITS, first + group);
-                let mut weights = wide_field(block, low);
-                if let Some(high) = high {
-                    weights = _mm512_or_si512(weights, wide_field(block, high));
-                }
+                let weights = wide_weights::<V>(block, first + group);
                 for (token, sums) in sums.iter_mut().enumerate() {
                     let four = activations.cast::<i32>().add(group * N + token).read_unaligned();
                     *sums = _mm512_dpbusd_epi32(*sums, weights, _mm512_set1_epi32(four));
@@ -141,6 +144,24 @@ unsafe fn wide_field(block: *const u8, Field { line, left, mask }: Field) -> __m
     }
 }
 
+/// The numbers of a group of sixteen rows.
+///
+/// # Safety
+/// The processor has the features, and the lines can be read.
+#[inline(always)]
+unsafe fn wide_weights<V: Values>(block: *const u8, group: usize) -> __m512i {
+    let (low, high) = Field::of(V::BITS, group);
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut weights = wide_field(block, low);
+        if let Some(high) = high {
+            weights = _mm512_or_si512(weights, wide_field(block, high));
+        }
+        let Some(table) = V::TABLE else { return weights };
+        _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128(table.as_ptr().cast())), weights)
+    }
+}
+
 /// 256-bit registers: `R` of them for eight rows each.
 pub struct Narrow<const R: usize>;
 
@@ -163,6 +184,14 @@ impl<const R: usize> Lanes for Narrow<R> {
     unsafe fn f16s(from: *const f16) -> [__m256; R] {
         // SAFETY: the caller promises the numbers.
         unsafe { each!(R, _mm256_setzero_ps(), |i| _mm256_cvtph_ps(_mm_loadu_si128(from.add(8 * i).cast()))) }
+    }
+    #[inline(always)]
+    unsafe fn bf16s(from: *const bf16) -> [__m256; R] {
+        // SAFETY: the caller promises the numbers, which are the upper halves of f32.
+        unsafe {
+            let wide = each!(R, _mm256_setzero_si256(), |i| _mm256_cvtepu16_epi32(_mm_loadu_si128(from.add(8 * i).cast())));
+            each!(R, _mm256_setzero_ps(), |i| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide[i])))
+        }
     }
     #[inline(always)]
     unsafe fn f32s(from: *const f32) -> [__m256; R] {
@@ -245,33 +274,36 @@ unsafe fn narrow_field(block: *const u8, Field { line, left, mask }: Field) -> _
     }
 }
 
-/// The values of a group of eight rows each.
+/// The numbers of a group of eight rows each.
 ///
 /// # Safety
 /// The processor has the features, and the lines can be read.
 #[inline(always)]
-unsafe fn narrow_weights<const BITS: usize, const R: usize>(block: *const u8, group: usize) -> [__m256i; R] {
-    let (low, high) = Field::of(BITS, group);
+unsafe fn narrow_weights<V: Values, const R: usize>(block: *const u8, group: usize) -> [__m256i; R] {
+    let (low, high) = Field::of(V::BITS, group);
     // SAFETY: as the caller promises.
     unsafe {
-        let low = each!(R, _mm256_setzero_si256(), |i| narrow_field(block.add(32 * i), low));
-        match high {
-            Some(high) => each!(R, _mm256_setzero_si256(), |i| _mm256_or_si256(low[i], narrow_field(block.add(32 * i), high))),
-            None => low,
+        let mut weights = each!(R, _mm256_setzero_si256(), |i| narrow_field(block.add(32 * i), low));
+        if let Some(high) = high {
+            weights = each!(R, _mm256_setzero_si256(), |i| _mm256_or_si256(weights[i], narrow_field(block.add(32 * i), high)));
         }
+        let Some(table) = V::TABLE else { return weights };
+        let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
+        each!(R, _mm256_setzero_si256(), |i| _mm256_shuffle_epi8(table, weights[i]))
     }
 }
 
-/// Nibbles: products of bytes added in pairs in 16 bits, where a block's sixteen products of 15 · 127 at most fit.
-pub struct Avx2Int4<const R: usize>;
+/// Numbers from -12 to 15, once their zero is taken off, or 0 to 15: products of bytes added in pairs in 16 bits, where a block's sixteen
+/// products fit, each of 15 · 127 at most.
+pub struct Avx2Small<V, const R: usize>(PhantomData<V>);
 
-impl<const R: usize> Tile for Avx2Int4<R> {
+impl<V: Values, const R: usize> Tile for Avx2Small<V, R> {
     type Lanes = Narrow<R>;
     type Sums = [__m256i; R];
-    const BITS: usize = 4;
+    const BITS: usize = V::BITS;
     const GROUP: Group = Group::Bytes;
 
-    /// Each lane of 16 bits has its own, so that what it ends with, products with -8 .. 7, fits whatever happens on the way.
+    /// Each lane of 16 bits has its own, so that what it ends with fits whatever happens on the way.
     fn correction(sums: [i32; 2], zero: i32) -> i32 {
         (-zero * sums[0]) & 0xffff | (-zero * sums[1]) << 16
     }
@@ -287,7 +319,7 @@ impl<const R: usize> Tile for Avx2Int4<R> {
         // SAFETY: the caller promises the lines and their activations.
         unsafe {
             for group in 0..2 {
-                let weights = narrow_weights::<4, R>(block, first + group);
+                let weights = narrow_weights::<V, R>(block, first + group);
                 for (token, sums) in sums.iter_mut().enumerate() {
                     let four = _mm256_set1_epi32(activations.cast::<i32>().add(group * N + token).read_unaligned());
                     for (sums, weights) in sums.iter_mut().zip(weights) {
@@ -310,13 +342,13 @@ impl<const R: usize> Tile for Avx2Int4<R> {
     }
 }
 
-/// Other values below 64: the products of two groups, four of 63 · 127 at most, are added in 16 bits, then in 32.
-pub struct Avx2<const BITS: usize, const R: usize>;
+/// Other numbers below 64: the products of two groups, four of 63 · 127 at most, are added in 16 bits, then in 32.
+pub struct Avx2<V, const R: usize>(PhantomData<V>);
 
-impl<const BITS: usize, const R: usize> Tile for Avx2<BITS, R> {
+impl<V: Values, const R: usize> Tile for Avx2<V, R> {
     type Lanes = Narrow<R>;
     type Sums = [__m256i; R];
-    const BITS: usize = BITS;
+    const BITS: usize = V::BITS;
     const GROUP: Group = Group::Bytes;
 
     #[inline(always)]
@@ -329,7 +361,7 @@ impl<const BITS: usize, const R: usize> Tile for Avx2<BITS, R> {
     unsafe fn groups<const N: usize>(block: *const u8, first: usize, activations: *const u8, sums: &mut [[__m256i; R]; N]) {
         // SAFETY: the caller promises the lines and their activations.
         unsafe {
-            let [weights, others] = [narrow_weights::<BITS, R>(block, first), narrow_weights::<BITS, R>(block, first + 1)];
+            let [weights, others] = [narrow_weights::<V, R>(block, first), narrow_weights::<V, R>(block, first + 1)];
             for (token, sums) in sums.iter_mut().enumerate() {
                 let fours = activations.cast::<i32>().add(token);
                 let (four, next) = (_mm256_set1_epi32(fours.read_unaligned()), _mm256_set1_epi32(fours.add(N).read_unaligned()));
@@ -353,13 +385,13 @@ impl<const BITS: usize, const R: usize> Tile for Avx2<BITS, R> {
     }
 }
 
-/// Bytes: products of pairs of bytes would overflow 16 bits, so both are widened first, even and odd inputs apart.
-pub struct Avx2Int8<const R: usize>;
+/// Numbers of all bytes: products of pairs of them would overflow 16 bits, so both are widened first, even and odd inputs apart.
+pub struct Avx2Large<V, const R: usize>(PhantomData<V>);
 
-impl<const R: usize> Tile for Avx2Int8<R> {
+impl<V: Values, const R: usize> Tile for Avx2Large<V, R> {
     type Lanes = Narrow<R>;
     type Sums = [__m256i; R];
-    const BITS: usize = 8;
+    const BITS: usize = V::BITS;
     /// More would not leave registers for their weights.
     const TOGETHER: usize = 1;
     const GROUP: Group = Group::Pairs;
@@ -374,7 +406,7 @@ impl<const R: usize> Tile for Avx2Int8<R> {
     unsafe fn groups<const N: usize>(block: *const u8, first: usize, activations: *const u8, sums: &mut [[__m256i; R]; N]) {
         // SAFETY: the caller promises the lines and their activations.
         unsafe {
-            let bytes = narrow_weights::<8, R>(block, first);
+            let bytes = narrow_weights::<V, R>(block, first);
             let even = each!(R, _mm256_setzero_si256(), |i| _mm256_and_si256(bytes[i], _mm256_set1_epi16(255)));
             let odd = each!(R, _mm256_setzero_si256(), |i| _mm256_srli_epi16::<8>(bytes[i]));
             for (part, weights) in [even, odd].into_iter().enumerate() {
