@@ -88,7 +88,7 @@ vectorized! {
     /// Fills one panel with the tokens `x`, in rows of `width` numbers.
     #[expect(clippy::too_many_arguments, reason = "the four memories of a panel are filled in one pass")]
     fn fill(x: &[f32], width: usize, zero: i32, kernel: Kernel, values: &mut [u8], scales: &mut [f32], corrections: &mut [i32], sums: &mut [f32]) {
-        let (size, group, parts) = (x.len() / width, kernel.group(), kernel.parts());
+        let (size, group, parts, correct) = (x.len() / width, kernel.group(), kernel.parts(), kernel.correction());
         for (token, row) in x.chunks_exact(width).enumerate() {
             for (block, x) in row.chunks(BLOCK).enumerate() {
                 let mut padded = [0.0; BLOCK];
@@ -104,22 +104,43 @@ vectorized! {
                 scales[place] = scale;
                 for (part, integers) in integers.chunks_exact(BLOCK / parts).enumerate() {
                     let (place, pairs) = ((block * parts + part) * size + token, sums_of_pairs(integers));
-                    corrections[place] = kernel.correction(pairs, zero);
+                    corrections[place] = correct(pairs, zero);
                     sums[place] = scale * (pairs[0] + pairs[1]) as f32;
                 }
-                for (index, four) in integers.as_chunks::<4>().0.iter().enumerate() {
-                    let place = (block * 8 + index) * size + token;
-                    match group {
-                        Group::Bytes => values[4 * place..][..4].copy_from_slice(&four.map(|q| q as u8)),
-                        Group::Pairs => {
-                            let pairs = [four[0], four[2], four[1], four[3]].map(|q| i16::from(q as i8).to_ne_bytes());
-                            values[8 * place..][..8].copy_from_slice(pairs.as_flattened());
-                        }
-                    }
+                let first = block * 8 * size + token;
+                match group {
+                    Group::Bytes => put(&integers.map(|q| q as u8), &mut values[4 * first..], 4 * size),
+                    Group::Pairs => put(in_pairs(&integers).as_flattened(), &mut values[8 * first..], 8 * size),
                 }
             }
         }
     }
+}
+
+/// Copies the eight groups of a block to `out`, `stride` bytes apart.
+#[inline(always)]
+fn put(groups: &[u8], out: &mut [u8], stride: usize) {
+    let length = groups.len() / 8;
+    if stride == length {
+        out[..groups.len()].copy_from_slice(groups);
+    } else {
+        let out = &mut out[..7 * stride + length];
+        for (index, group) in groups.chunks_exact(length).enumerate() {
+            out[index * stride..][..length].copy_from_slice(group);
+        }
+    }
+}
+
+/// [`Group::Pairs`] of all groups of a block.
+#[inline(always)]
+fn in_pairs(integers: &[i32; BLOCK]) -> [[u8; 4]; BLOCK / 2] {
+    let mut pairs = [[0; 4]; BLOCK / 2];
+    for (pairs, four) in pairs.as_chunks_mut::<2>().0.iter_mut().zip(integers.as_chunks::<4>().0) {
+        for (place, pair) in pairs.iter_mut().enumerate() {
+            *pair = (four[place] & 0xffff | four[place + 2] << 16).to_ne_bytes();
+        }
+    }
+    pairs
 }
 
 /// Round to nearest with the scale that gives the largest number 127; a NaN or an infinity becomes the scale, so that no

@@ -147,8 +147,8 @@ impl Kernel {
     }
 
     /// See [`Tile::correction`].
-    pub(super) fn correction(self, sums: [i32; 2], zero: i32) -> i32 {
-        with_tile!(self, T => T::correction(sums, zero))
+    pub(super) fn correction(self) -> fn([i32; 2], i32) -> i32 {
+        with_tile!(self, T => T::correction)
     }
 
     /// Does the job.
