@@ -99,8 +99,13 @@ pub(super) fn is_rounded(info: &TensorInfo) -> bool {
 fn refused(info: &TensorInfo, wanted: Option<GgmlType>) -> Error {
     let field = format!("tensor `{}`", info.name);
     let Some(wanted) = wanted else {
-        return Error::invalid(&info.file, field, info.type_name(), "a type that is kept bit for bit: q8_0, q4_0, q4_1, or floats")
-            .with_hint("`--dtype f16` or `--dtype f32` writes the floats that it means");
+        return Error::invalid(
+            &info.file,
+            field,
+            info.type_name(),
+            "a type that is kept bit for bit: q8_0, q4_0, q4_1, mxfp4, iq4_nl, or floats",
+        )
+        .with_hint("`--dtype f16` or `--dtype f32` writes the floats that it means");
     };
     let expected = format!("floats, as `{}` would round its numbers a second time", wanted.lowercase());
     Error::invalid(&info.file, field, info.type_name(), expected)

@@ -252,7 +252,7 @@ mod tests {
             tokens: tokens.iter().map(|token| (*token).to_owned()).collect(),
             kinds: tokens.iter().map(|token| kind(token)).collect(),
             segmentation: Segmentation::Unigram {
-                scores: vec![0.0, 0.0, 0.0, -2.0, -3.0, -3.5, -2.5, -4.0, -6.75],
+                scores: vec![0.0, 0.0, 0.0, -2.0, -3.0, -3.5, -2.5, -4.0, -5.75],
                 charsmap: None,
                 collapse_spaces: true,
             },

@@ -17,6 +17,8 @@ pub fn kind_of(format: QuantFormat) -> Option<GgmlType> {
         QuantFormat::Int8 => Some(GgmlType::Q8_0),
         QuantFormat::Int4 => Some(GgmlType::Q4_0),
         QuantFormat::Int4Asymmetric => Some(GgmlType::Q4_1),
+        QuantFormat::Mxfp4 => Some(GgmlType::Mxfp4),
+        QuantFormat::Iq4Nl => Some(GgmlType::Iq4Nl),
         _ => None,
     }
 }
@@ -25,9 +27,12 @@ pub fn kind_of(format: QuantFormat) -> Option<GgmlType> {
 pub fn blocks(stored: &StoredMatrix) -> Vec<u8> {
     let format = stored.shape.format;
     let bytes = BLOCK * format.bits() / 8;
-    let mut blocks = Vec::with_capacity(stored.scales.len() * (bytes + 2 * format.factors()));
+    let mut blocks = Vec::with_capacity(stored.values.len() / bytes * (bytes + 2 * format.factors()));
     for (index, values) in stored.values.chunks_exact(bytes).enumerate() {
-        blocks.extend(stored.scales[index].to_le_bytes());
+        match stored.exponents.get(index) {
+            Some(exponent) => blocks.push(*exponent),
+            None => blocks.extend(stored.scales[index].to_le_bytes()),
+        }
         if format.has_minima() {
             blocks.extend(stored.minima[index].to_le_bytes());
         }
@@ -96,12 +101,11 @@ mod tests {
 
     #[test]
     fn our_blocks_come_back() {
-        for format in [QuantFormat::Int8, QuantFormat::Int4, QuantFormat::Int4Asymmetric] {
-            let weights: Vec<f32> = (0..3 * 64).map(|i| ((i * 37) % 101) as f32 - 50.0).collect();
-            let ours = StoredMatrix::from(&QuantMatrix::nearest(format, &weights, 64));
+        for format in QuantFormat::ALL {
+            let Some(kind) = kind_of(format) else { continue };
+            let ours = StoredMatrix::from(&QuantMatrix::random(QuantShape { format, rows: 3, width: 64 }));
             let blocks = blocks(&ours);
-            let kind = kind_of(format).unwrap();
-            assert_eq!(stored(kind, QuantShape { format, rows: 3, width: 64 }, &blocks), ours);
+            assert_eq!(stored(kind, ours.shape, &blocks), ours);
             assert_eq!(widened(kind, &blocks), ours.matrix().dequantize());
         }
     }
