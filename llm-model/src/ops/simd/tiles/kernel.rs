@@ -6,6 +6,7 @@
 use half::{bf16, f16};
 
 use super::{BLOCKS, Job, STEP_WORDS, Steps};
+use crate::ops::memory::{LINE, prefetch};
 
 /// What a processor does with f32, one for each row of a tile or of a part of it.
 pub trait Lanes {
@@ -56,12 +57,6 @@ pub trait Lanes {
     /// # Safety
     /// That many bytes can be read.
     unsafe fn nibbles(from: *const u8) -> [Self::F; 2];
-    /// Tells the processor that this line, if there is one, is read soon.
-    ///
-    /// # Safety
-    /// The processor has the features.
-    #[inline(always)]
-    unsafe fn prefetch(_line: *const u8) {}
 }
 
 /// How far ahead weights are asked for that are read for one token only, in bytes.
@@ -302,9 +297,9 @@ unsafe fn pass<T: Tile, const N: usize, const STEPS: bool>(strip: Strip, panel: 
         let mut activations = panel.values;
         for block in 0..strip.blocks {
             let lines = strip.block::<STEPS>(T::BITS, block).add(4 * row);
-            if N == 1 {
+            if N == 1 && row == 0 {
                 for line in 0..T::BITS {
-                    T::Lanes::prefetch(lines.wrapping_add(64 * line + AHEAD));
+                    prefetch(lines.wrapping_add(LINE * line + AHEAD));
                 }
             }
             for part in 0..T::PARTS {

@@ -69,11 +69,6 @@ impl Lanes for Wide {
         // SAFETY: the caller promises room for sixteen f32.
         unsafe { _mm512_storeu_ps(to, x) }
     }
-    #[inline(always)]
-    unsafe fn prefetch(line: *const u8) {
-        // SAFETY: a hint about an address, which need not be there.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
-    }
 }
 
 /// Four unsigned bytes of each row times four signed bytes of a token, added up in 32 bits by one instruction.
@@ -240,11 +235,6 @@ impl<const R: usize> Lanes for Narrow<R> {
                 _mm256_storeu_ps(to.add(8 * i), x);
             }
         }
-    }
-    #[inline(always)]
-    unsafe fn prefetch(line: *const u8) {
-        // SAFETY: a hint about an address, which need not be there.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
     }
 }
 
