@@ -33,7 +33,7 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// The tensor and index of a value that is no finite number, unreadable files, and [`Error::Cancelled`].
+    /// The tensor and index of a value that is no finite number, unreadable files, and [`crate::Error::Cancelled`].
     pub fn check(&self, progress: Option<&dyn Fn(&Progress)>, cancel: Option<&AtomicBool>) -> Result<CheckReport> {
         let tensors = self.tensors();
         let total_bytes = tensors.iter().map(|info| info.bytes).sum();

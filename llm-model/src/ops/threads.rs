@@ -2,8 +2,8 @@
 //!
 //! The caller takes part in its own work. Chunks are claimed by compare-and-swap on one word that holds epoch, count and next
 //! chunk together, so that a worker that wakes late can never claim a chunk of work that is over. Workers spin briefly between
-//! operations, as these follow each other within microseconds, fetch what is [read next](super::ahead) meanwhile, and park when idle. Work submitted while the pool is busy, also
-//! from inside a chunk, runs on its caller.
+//! operations, as these follow each other within microseconds, fetch what is read next (`ahead.rs`) meanwhile, and park when idle.
+//! Work submitted while the pool is busy, also from inside a chunk, runs on its caller.
 #![allow(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
