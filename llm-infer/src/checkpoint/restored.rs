@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use burn::tensor::{DType, TensorData};
-use llm_model::arch::{Layout, Stored};
+use llm_model::arch::{Layout, Stored, StoredPart};
 use llm_model::quant::{QuantShape, StoredMatrix};
 
 use super::rows::QuantRows;
@@ -52,7 +52,7 @@ fn info(stored: &Stored, parts: &[TensorInfo]) -> TensorInfo {
     let first = &parts[0];
     let alike = parts.iter().all(|part| (part.dtype, part.format, part.packing) == (first.dtype, first.format, first.packing));
     let is_packed = parts.iter().any(|part| part.format.is_some());
-    let share = |(part, info): (&llm_model::arch::StoredPart, &TensorInfo)| {
+    let share = |(part, info): (&StoredPart, &TensorInfo)| {
         info.bytes * part.rows.len() as u64 / info.shape.first().copied().unwrap_or(1).max(1) as u64
     };
     let format = first.format.filter(|_| alike && !stored.transposed);
@@ -105,7 +105,7 @@ impl WeightSource for Restored<'_> {
         let width = stored.shape.iter().product::<usize>() / rows.max(1);
         let mut bytes = vec![0; rows * width * dtype.size()];
         for (part, data) in stored.parts.iter().zip(&read) {
-            scatter(&data.as_bytes()[part.first * width * dtype.size()..], &part.rows, width * dtype.size(), &mut bytes);
+            scatter(data.as_bytes(), part, width * dtype.size(), &mut bytes);
         }
         let data = TensorData::from_bytes_vec(bytes, if stored.transposed { vec![rows, width] } else { stored.shape.clone() }, dtype);
         let data = if stored.transposed { transposed(&data) } else { data };
@@ -128,27 +128,22 @@ impl WeightSource for Restored<'_> {
         for (index, (part, info)) in stored.parts.iter().zip(parts).enumerate() {
             let read = if index == 0 { None } else { Some(self.source.read_quantized(&info.name)?) };
             let matrix = read.as_ref().unwrap_or(&first);
-            scatter(&matrix.values[part.first * bytes..], &part.rows, bytes, &mut out.values);
-            if !out.scales.is_empty() {
-                scatter(&matrix.scales[part.first * scales..], &part.rows, scales, &mut out.scales);
-            }
-            if !out.exponents.is_empty() {
-                scatter(&matrix.exponents[part.first * scales..], &part.rows, scales, &mut out.exponents);
-            }
-            if !out.minima.is_empty() {
-                scatter(&matrix.minima[part.first * scales..], &part.rows, scales, &mut out.minima);
-            }
-            if !out.steps.is_empty() {
-                scatter(&matrix.steps[part.first * blocks..], &part.rows, blocks, &mut out.steps);
-            }
+            scatter(&matrix.values, part, bytes, &mut out.values);
+            scatter(&matrix.scales, part, scales, &mut out.scales);
+            scatter(&matrix.exponents, part, scales, &mut out.exponents);
+            scatter(&matrix.minima, part, scales, &mut out.minima);
+            scatter(&matrix.steps, part, blocks, &mut out.steps);
         }
         Ok(Box::new(out))
     }
 }
 
-/// Puts the rows of `from`, `width` long, to their `places` in `out`.
-fn scatter<T: Copy>(from: &[T], places: &[usize], width: usize, out: &mut [T]) {
-    for (row, place) in places.iter().enumerate() {
+/// Puts the rows of `from`, `width` long, that are `part` to their places in `out`; nothing where a format has none of them.
+fn scatter<T: Copy>(from: &[T], part: &StoredPart, width: usize, out: &mut [T]) {
+    if out.is_empty() {
+        return;
+    }
+    for (row, place) in (part.first..).zip(&part.rows) {
         out[place * width..][..width].copy_from_slice(&from[row * width..][..width]);
     }
 }

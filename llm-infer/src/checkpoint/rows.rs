@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use llm_model::ops::threads;
-use llm_model::quant::{Flaw, QuantMatrix, QuantShape, RowsMut, StoredMatrix, put_planes, tiles};
+use llm_model::quant::{Flaw, QuantMatrix, QuantShape, RowsMut, StoredMatrix, tiles};
 
 use crate::{Error, Result};
 
@@ -83,18 +83,14 @@ pub fn stored(rows: &dyn QuantRows) -> Result<StoredMatrix> {
     let all = Mutex::new(StoredMatrix::zeros(shape));
     for_each_strip(shape, 0..shape.rows.div_ceil(tiles::ROWS), |first, strip| {
         rows.read(first, strip.rows.rows_mut(), &mut strip.bytes)?;
-        let count = strip.rows.rows;
-        let mut values = vec![0; count * shape.row_bytes()];
-        for (row, bytes) in strip.rows.values.chunks_exact(shape.width).zip(values.chunks_exact_mut(shape.row_bytes())) {
-            put_planes(shape.format.bits(), row, bytes);
-        }
+        let some = StoredMatrix::from(&strip.rows);
         let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-        let part = |of_row: usize| first * of_row..(first + count) * of_row;
-        all.values[part(shape.row_bytes())].copy_from_slice(&values);
-        all.scales.get_mut(part(shape.scales())).unwrap_or_default().copy_from_slice(&strip.rows.scales);
-        all.exponents.get_mut(part(shape.scales())).unwrap_or_default().copy_from_slice(&strip.rows.exponents);
-        all.minima.get_mut(part(shape.scales())).unwrap_or_default().copy_from_slice(&strip.rows.minima);
-        all.steps.get_mut(part(shape.blocks())).unwrap_or_default().copy_from_slice(&strip.rows.steps);
+        let part = |of_row: usize| first * of_row..(first + some.shape.rows) * of_row;
+        all.values[part(shape.row_bytes())].copy_from_slice(&some.values);
+        all.scales.get_mut(part(shape.scales())).unwrap_or_default().copy_from_slice(&some.scales);
+        all.exponents.get_mut(part(shape.scales())).unwrap_or_default().copy_from_slice(&some.exponents);
+        all.minima.get_mut(part(shape.scales())).unwrap_or_default().copy_from_slice(&some.minima);
+        all.steps.get_mut(part(shape.blocks())).unwrap_or_default().copy_from_slice(&some.steps);
         Ok(())
     })?;
     Ok(all.into_inner().unwrap_or_else(PoisonError::into_inner))

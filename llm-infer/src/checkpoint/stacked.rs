@@ -133,10 +133,10 @@ impl WeightSource for Stacked {
 
     fn read(&self, name: &str) -> Result<TensorData> {
         let Some(Part { stored, expert, form }) = self.shown.parts.get(name) else { return self.source.read(name) };
-        let data = self.source.read_part(stored, *expert)?;
+        let data = || self.source.read_part(stored, *expert);
         Ok(match form {
-            Form::Plain => data,
-            Form::Transposed => transposed(&data),
+            Form::Plain => data()?,
+            Form::Transposed => transposed(&data()?),
             Form::Mxfp4(_) => {
                 let matrix = self.read_quantized(name)?.matrix();
                 TensorData::new(matrix.dequantize(), [matrix.rows, matrix.width])

@@ -15,7 +15,7 @@ pub mod tiles;
 pub use format::QuantFormat;
 pub use matrix::QuantMatrix;
 pub use rows::RowsMut;
-pub use stored::{Flaw, StoredMatrix, check_values, get_planes, put_planes};
+pub use stored::{Flaw, StoredMatrix, check_values, get_planes};
 
 pub use crate::ops::simd::tiles::{BLOCKS, Steps, Table};
 

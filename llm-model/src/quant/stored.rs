@@ -79,16 +79,13 @@ impl From<&QuantMatrix> for StoredMatrix {
         for (row, bytes) in matrix.values.chunks_exact(shape.width).zip(values.chunks_exact_mut(shape.row_bytes())) {
             put_planes(shape.format.bits(), row, bytes);
         }
-        let QuantMatrix { scales, exponents, minima, steps, .. } = matrix.clone();
-        Self { shape, values, scales, exponents, minima, steps }
+        let QuantMatrix { scales, exponents, minima, steps, .. } = matrix;
+        Self { shape, values, scales: scales.clone(), exponents: exponents.clone(), minima: minima.clone(), steps: steps.clone() }
     }
 }
 
 /// Puts the values of a row, of `bits` bits, into its `bytes` in a file.
-///
-/// # Panics
-/// When these are fewer than [`QuantShape::row_bytes`].
-pub fn put_planes(bits: usize, values: &[u8], bytes: &mut [u8]) {
+fn put_planes(bits: usize, values: &[u8], bytes: &mut [u8]) {
     let mut rest = bytes;
     for &(shift, bits) in planes(bits) {
         let plane = rest.split_off_mut(..(values.len() * bits).div_ceil(8)).unwrap_or_default();

@@ -2,10 +2,7 @@
 //!
 //! The layout is that of `quant::tiles`, whose `pack` says the same in few words, and which this is tested against.
 
-/// Rows of a strip.
-const ROWS: usize = 16;
-/// Inputs of a block.
-const BLOCK: usize = 32;
+use super::tiles::{BLOCK, ROWS};
 
 /// Sixteen words of four bytes, one for each row.
 pub type Line = [[u8; 4]; ROWS];
