@@ -19,6 +19,10 @@ pub struct Activations {
     blocks: usize,
     /// Tokens of every panel but the last, which may have fewer.
     panel: usize,
+    /// Parts of a block that have sums of their own.
+    parts: usize,
+    /// Bytes of the values of a block.
+    bytes: usize,
     values: Vec<u8>,
     scales: Vec<f32>,
     corrections: Vec<i32>,
@@ -31,10 +35,10 @@ impl Activations {
         let (tokens, blocks) = (x.len() / width, width.div_ceil(BLOCK));
         let panel = tokens.div_ceil(tokens.div_ceil(kernel.tokens()).max(1)).max(1);
         let (count, group) = (tokens * blocks, kernel.group());
-        let (mut values, mut scales) = (vec![0; count * BLOCK / 4 * group.bytes()], vec![0.0; count]);
+        let (mut values, mut scales) = (vec![0; count * BLOCK * group.words()], vec![0.0; count]);
         let (mut corrections, mut sums) = (vec![0; count * kernel.parts()], vec![0.0; count * kernel.parts()]);
         let per_panel = panel * blocks;
-        let parts = x.chunks(panel * width).zip(values.chunks_mut(per_panel * BLOCK / 4 * group.bytes()));
+        let parts = x.chunks(panel * width).zip(values.chunks_mut(per_panel * BLOCK * group.words()));
         let parts = parts
             .zip(scales.chunks_mut(per_panel))
             .zip(corrections.chunks_mut(per_panel * kernel.parts()))
@@ -54,7 +58,7 @@ impl Activations {
                 }
             });
         }
-        Self { kernel, tokens, blocks, panel, values, scales, corrections, sums }
+        Self { kernel, tokens, blocks, panel, parts: kernel.parts(), bytes: BLOCK * group.words(), values, scales, corrections, sums }
     }
 
     /// The kernel they were made for.
@@ -73,13 +77,15 @@ impl Activations {
     }
 
     /// The panel that begins with token `first`.
+    #[inline]
     pub fn panel(&self, first: usize) -> Panel {
         let at = first * self.blocks;
+        assert!(at < self.scales.len(), "token {first} of {}", self.tokens);
         Panel {
-            values: self.values[at * 8 * self.kernel.group().bytes()..].as_ptr(),
-            scales: self.scales[at..].as_ptr(),
-            corrections: self.corrections[at * self.kernel.parts()..].as_ptr(),
-            sums: self.sums[at * self.kernel.parts()..].as_ptr(),
+            values: self.values.as_ptr().wrapping_add(self.bytes * at),
+            scales: self.scales.as_ptr().wrapping_add(at),
+            corrections: self.corrections.as_ptr().wrapping_add(self.parts * at),
+            sums: self.sums.as_ptr().wrapping_add(self.parts * at),
         }
     }
 }
@@ -107,26 +113,25 @@ vectorized! {
                     corrections[place] = correct(pairs, zero);
                     sums[place] = scale * (pairs[0] + pairs[1]) as f32;
                 }
-                let first = block * 8 * size + token;
+                let first = 4 * (block * size * BLOCK / 4 * group.words() + token);
                 match group {
-                    Group::Bytes => put(&integers.map(|q| q as u8), &mut values[4 * first..], 4 * size),
-                    Group::Pairs => put(in_pairs(&integers).as_flattened(), &mut values[8 * first..], 8 * size),
+                    Group::Bytes => put(&integers.map(|q| q as u8), &mut values[first..], size),
+                    Group::Pairs => put(in_pairs(&integers).as_flattened(), &mut values[first..], size),
                 }
             }
         }
     }
 }
 
-/// Copies the eight groups of a block to `out`, `stride` bytes apart.
+/// Copies the words of a block, four bytes each, to `out`, where they are `size` words apart.
 #[inline(always)]
-fn put(groups: &[u8], out: &mut [u8], stride: usize) {
-    let length = groups.len() / 8;
-    if stride == length {
-        out[..groups.len()].copy_from_slice(groups);
+fn put(words: &[u8], out: &mut [u8], size: usize) {
+    if size == 1 {
+        out[..words.len()].copy_from_slice(words);
     } else {
-        let out = &mut out[..7 * stride + length];
-        for (index, group) in groups.chunks_exact(length).enumerate() {
-            out[index * stride..][..length].copy_from_slice(group);
+        let out = &mut out[..(words.len() / 4 - 1) * 4 * size + 4];
+        for (index, word) in words.chunks_exact(4).enumerate() {
+            out[index * 4 * size..][..4].copy_from_slice(word);
         }
     }
 }

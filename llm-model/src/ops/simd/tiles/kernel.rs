@@ -78,7 +78,7 @@ pub trait Tile: Sized {
     const TOGETHER: usize = 2;
     /// Most tokens of a panel, 12 at most.
     const TOKENS: usize = 4;
-    /// How the activations of four inputs lie in memory.
+    /// How activations lie in memory.
     const GROUP: Group;
 
     /// What [`Tile::start`] takes for activations with these sums over the inputs 0 and 1, and 2 and 3, of each group, where
@@ -159,21 +159,21 @@ impl Field {
     }
 }
 
-/// How the activations of four inputs lie in memory.
+/// How the activations of a group of four inputs lie in memory: in words of four bytes, the first of all tokens before the second.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Group {
-    /// Four bytes.
+    /// In one: four bytes.
     Bytes,
-    /// The first and third in 16 bits each, then the second and fourth.
+    /// In two: the first and third in 16 bits each, then the second and fourth.
     Pairs,
 }
 
 impl Group {
-    /// Bytes of a group.
-    pub const fn bytes(self) -> usize {
+    /// Words of a group.
+    pub const fn words(self) -> usize {
         match self {
-            Self::Bytes => 4,
-            Self::Pairs => 8,
+            Self::Bytes => 1,
+            Self::Pairs => 2,
         }
     }
 }
@@ -257,7 +257,7 @@ impl Factors {
 /// The quantized activations of `N` tokens side by side.
 #[derive(Clone, Copy)]
 pub struct Panel {
-    /// Per block, group and token the integers.
+    /// Per block, group, word and token the integers.
     pub values: *const u8,
     /// Per block and token the scale.
     pub scales: *const f32,
@@ -310,7 +310,7 @@ unsafe fn pass<T: Tile, const N: usize, const STEPS: bool>(strip: Strip, panel: 
                 }
                 for step in 0..GROUPS / T::PARTS / T::TOGETHER {
                     T::groups::<N>(lines, part * GROUPS / T::PARTS + step * T::TOGETHER, activations, &mut sums);
-                    activations = activations.add(N * T::TOGETHER * T::GROUP.bytes());
+                    activations = activations.add(4 * N * T::TOGETHER * T::GROUP.words());
                 }
                 let [scale, minimum] = strip.factors::<T, STEPS>(block, part, row);
                 for token in 0..N {

@@ -5,6 +5,10 @@
 //! four rows each.
 
 mod activations;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod kernel;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -14,9 +18,8 @@ mod steps;
 mod table;
 #[cfg(test)]
 mod tests;
-#[cfg(target_arch = "x86_64")]
-mod x86;
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 pub use activations::Activations;
@@ -143,7 +146,7 @@ impl Job<'_> {
     #[inline(always)]
     unsafe fn run<T: Tile>(&self) {
         let panels: Vec<(usize, usize)> = self.x.panels().collect();
-        let bytes = panels.first().map_or(1, |(_, tokens)| tokens * self.x.blocks() * (8 * T::GROUP.bytes() + 8));
+        let bytes = panels.first().map_or(1, |(_, tokens)| tokens * self.x.blocks() * (BLOCK * T::GROUP.words() + 8));
         for panels in panels.chunks((RESIDENT / bytes).max(1)) {
             for index in self.strips.clone() {
                 let strip = self.packed.strip(index);
@@ -163,11 +166,11 @@ impl Job<'_> {
     unsafe fn panel<T: Tile>(&self, index: usize, strip: Strip, first: usize, tokens: usize) {
         let (panel, stride) = (self.x.panel(first), self.out.stride);
         let kept = ROWS.min(self.packed.rows - index * ROWS);
-        let mut whole = [0.0; 12 * ROWS];
+        let mut whole = [const { MaybeUninit::<f32>::uninit() }; 12 * ROWS];
         // SAFETY: the strip's rows of these tokens can be written; a strip with padding goes through memory of its own.
         unsafe {
             let out = self.out.start.add(first * stride + index * ROWS);
-            let (to, step) = if kept == ROWS { (out, stride) } else { (whole.as_mut_ptr(), ROWS) };
+            let (to, step) = if kept == ROWS { (out, stride) } else { (whole.as_mut_ptr().cast(), ROWS) };
             match tokens {
                 1 => multiply::<T, 1>(strip, panel, to, step),
                 2 => multiply::<T, 2>(strip, panel, to, step),
@@ -185,7 +188,7 @@ impl Job<'_> {
             }
             if kept < ROWS {
                 for token in 0..tokens {
-                    std::ptr::copy_nonoverlapping(whole.as_ptr().add(token * ROWS), out.add(token * stride), kept);
+                    std::ptr::copy_nonoverlapping(whole.as_ptr().add(token * ROWS).cast(), out.add(token * stride), kept);
                 }
             }
         }

@@ -3,13 +3,15 @@
 use std::sync::OnceLock;
 
 use super::Job;
+#[cfg(target_arch = "x86_64")]
+use super::avx2::{Avx2, Avx2Large, Avx2Small};
+#[cfg(target_arch = "x86_64")]
+use super::avx512::Vnni;
 use super::kernel::{Group, Tile};
 #[cfg(target_arch = "aarch64")]
 use super::neon::Neon;
 use super::scalar::Scalar;
 use super::table::{Iq4Nl, Mxfp4, Table, Whole};
-#[cfg(target_arch = "x86_64")]
-use super::x86::{Avx2, Avx2Large, Avx2Small, Vnni};
 
 /// What multiplies tiles of values of some bits, which may be places in a table, on one kind of processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,14 +50,6 @@ macro_rules! tiles {
     };
 }
 
-/// The tiles of AVX2 with as many registers as suit them.
-#[cfg(target_arch = "x86_64")]
-type Avx2Four<V> = Avx2Small<V, 2>;
-#[cfg(target_arch = "x86_64")]
-type Avx2Others<V> = Avx2<V, 2>;
-#[cfg(target_arch = "x86_64")]
-type Avx2Eight<V> = Avx2Large<V, 2>;
-
 /// `$body` with `$tile` as the type behind `$kernel`.
 macro_rules! with_tile {
     ($kernel:expr, $tile:ident => $body:expr) => {
@@ -63,7 +57,7 @@ macro_rules! with_tile {
             #[cfg(target_arch = "x86_64")]
             Processor::Vnni => tiles!($kernel, $tile => $body; Vnni, Vnni, Vnni),
             #[cfg(target_arch = "x86_64")]
-            Processor::Avx2 => tiles!($kernel, $tile => $body; Avx2Four, Avx2Others, Avx2Eight),
+            Processor::Avx2 => tiles!($kernel, $tile => $body; Avx2Small, Avx2, Avx2Large),
             #[cfg(target_arch = "aarch64")]
             Processor::Neon => tiles!($kernel, $tile => $body; Neon, Neon, Neon),
             Processor::Scalar => tiles!($kernel, $tile => $body; Scalar, Scalar, Scalar),
