@@ -2,19 +2,19 @@
 
 use std::f32::consts::{FRAC_1_SQRT_2, PI};
 
-use super::softmax::{exp, tanh};
+use super::softmax::{exp, exp_by, tanh};
 
 vectorized! {
     /// `gate` = silu(gate) · up, with silu(x) = x / (1 + e^(−x)).
     pub fn silu_gated(gate: &mut [f32], up: &[f32]) {
-        gate.iter_mut().zip(up).for_each(|(g, u)| *g = *g / (1.0 + exp(-*g)) * u);
+        gate.iter_mut().zip(up).for_each(|(g, u)| *g = *g / (1.0 + exp_by::<FUSED>(-*g)) * u);
     }
 }
 
 vectorized! {
     /// `x` = silu(x).
     pub fn silu(x: &mut [f32]) {
-        x.iter_mut().for_each(|x| *x /= 1.0 + exp(-*x));
+        x.iter_mut().for_each(|x| *x /= 1.0 + exp_by::<FUSED>(-*x));
     }
 }
 
@@ -36,7 +36,7 @@ vectorized! {
 vectorized! {
     /// `x` = x · sigmoid(1.702 · x).
     pub fn gelu_quick(x: &mut [f32]) {
-        x.iter_mut().for_each(|x| *x /= 1.0 + exp(-1.702 * *x));
+        x.iter_mut().for_each(|x| *x /= 1.0 + exp_by::<FUSED>(-1.702 * *x));
     }
 }
 

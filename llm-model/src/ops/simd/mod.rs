@@ -4,24 +4,25 @@
 //! it: [`products`] and [`combine`] on floats, written once on the registers of [`vector`], and [`tiles`] on quantized weights. Together with the compute pool this is where the CPU backends have their `unsafe` code; what calls it is safe.
 #![allow(unsafe_code)]
 
-/// A function that is compiled for every level and called at the one that the processor has.
+/// A function that is compiled for every level and called at the one that the processor has. In its body `FUSED` says whether x · y + z is
+/// one instruction there, which is rounded once.
 macro_rules! vectorized {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
         $(#[$meta])*
         $vis fn $name($($arg: $type),*) $(-> $result)? {
             #[inline(always)]
-            fn plain($($arg: $type),*) $(-> $result)? $body
+            fn any<const FUSED: bool>($($arg: $type),*) $(-> $result)? $body
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
             fn avx512($($arg: $type),*) $(-> $result)? {
-                plain($($arg),*)
+                any::<true>($($arg),*)
             }
 
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma,f16c")]
             fn avx2($($arg: $type),*) $(-> $result)? {
-                plain($($arg),*)
+                any::<true>($($arg),*)
             }
 
             match $crate::ops::simd::level() {
@@ -31,7 +32,7 @@ macro_rules! vectorized {
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 $crate::ops::simd::Level::Avx2 => unsafe { avx2($($arg),*) },
-                _ => plain($($arg),*),
+                _ => any::<{ cfg!(target_arch = "aarch64") }>($($arg),*),
             }
         }
     };
@@ -105,6 +106,16 @@ impl<'a> Floats<'a> {
             Self::F16(all) => all.len(),
             Self::Bf16(all) => all.len(),
             Self::I8(all) => all.len(),
+        }
+    }
+
+    /// Whether reading them as f32 costs this machine nothing beside multiplying them.
+    pub fn free_to_widen(self) -> bool {
+        match self {
+            Self::F32(_) => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::F16(_) => level() == Level::Avx2,
+            _ => false,
         }
     }
 

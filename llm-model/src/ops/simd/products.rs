@@ -64,8 +64,8 @@ unsafe fn at_level<W: Stored>(level: Level, x: &[f32], width: usize, w: &[W], ah
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => x86::avx2(x, width, w, ahead, out),
             #[cfg(target_arch = "aarch64")]
-            Level::Neon => all::<super::vector::Neon, W, 8, 4, 4, 4>(x, width, w, ahead, out),
-            _ => all::<Plain, W, 8, 2, 4, 2>(x, width, w, ahead, out),
+            Level::Neon => all::<super::vector::Neon, W, 8, 4>(x, width, w, ahead, out),
+            _ => all::<Plain, W, 8, 2>(x, width, w, ahead, out),
         }
     }
 }
@@ -80,7 +80,7 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
     pub unsafe fn avx512<W: Stored>(x: &[f32], width: usize, w: &[W], ahead: isize, out: &mut Target) {
         // SAFETY: as the caller promises.
-        unsafe { all::<Avx512, W, 16, 4, 4, 4>(x, width, w, ahead, out) }
+        unsafe { all::<Avx512, W, 16, 4>(x, width, w, ahead, out) }
     }
 
     /// # Safety
@@ -88,17 +88,36 @@ mod x86 {
     #[target_feature(enable = "avx2,fma,f16c")]
     pub unsafe fn avx2<W: Stored>(x: &[f32], width: usize, w: &[W], ahead: isize, out: &mut Target) {
         // SAFETY: as the caller promises.
-        unsafe { all::<Avx2, W, 8, 2, 4, 2>(x, width, w, ahead, out) }
+        unsafe {
+            // What is widened needs a register more.
+            if size_of::<W>() == 4 { all::<Avx2, W, 8, 3>(x, width, w, ahead, out) } else { all::<Avx2, W, 8, 2>(x, width, w, ahead, out) }
+        }
     }
 }
 
-/// Tiles of `T` rows of `x` and `R` of `w`; of what is left three share what is loaded of `THREE` of `w`, as
-/// many as the registers hold, two share four, and one takes `FEW` at once.
+/// [`tiles`], with or without what is fetched meanwhile.
 ///
 /// # Safety
 /// The processor has the features of `V`, and the arguments fit together.
 #[inline(always)]
-unsafe fn all<V: Vector, W: Stored, const FEW: usize, const T: usize, const R: usize, const THREE: usize>(
+unsafe fn all<V: Vector, W: Stored, const FEW: usize, const T: usize>(x: &[f32], width: usize, w: &[W], ahead: isize, out: &mut Target) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if ahead == 0 {
+            tiles::<V, W, FEW, T, false>(x, width, w, 0, out);
+        } else {
+            tiles::<V, W, FEW, T, true>(x, width, w, ahead, out);
+        }
+    }
+}
+
+/// Tiles of up to `T` rows of `x` and four of `w`, where two of two are better than one of three and one of one. One row alone takes `FEW` of
+/// `w` at once, and three two where four would be too many.
+///
+/// # Safety
+/// As [`all`].
+#[inline(always)]
+unsafe fn tiles<V: Vector, W: Stored, const FEW: usize, const T: usize, const AHEAD: bool>(
     x: &[f32],
     width: usize,
     w: &[W],
@@ -106,20 +125,25 @@ unsafe fn all<V: Vector, W: Stored, const FEW: usize, const T: usize, const R: u
     out: &mut Target,
 ) {
     let tokens = x.len() / width;
-    let whole = if tokens == 3 { 0 } else { tokens / T * T };
     // SAFETY: as the caller promises.
     unsafe {
-        for row in (0..out.width).step_by(R) {
-            for token in (0..whole).step_by(T) {
-                tile::<V, W, T, R>(x, width, w, ahead, [token, row], out);
-            }
-        }
-        match tokens - whole {
-            3 => (0..out.width).step_by(THREE).for_each(|row| tile::<V, W, 3, THREE>(x, width, w, ahead, [whole, row], out)),
-            2 => (0..out.width).step_by(4).for_each(|row| tile::<V, W, 2, 4>(x, width, w, ahead, [whole, row], out)),
+        match tokens {
+            1 => (0..out.width).step_by(FEW).for_each(|row| tile::<V, W, 1, FEW, AHEAD>(x, width, w, ahead, [0, row], out)),
+            3 if T < 3 => (0..out.width).step_by(2).for_each(|row| tile::<V, W, 3, 2, AHEAD>(x, width, w, ahead, [0, row], out)),
             _ => {
-                for token in whole..tokens {
-                    (0..out.width).step_by(FEW).for_each(|row| tile::<V, W, 1, FEW>(x, width, w, ahead, [token, row], out));
+                for row in (0..out.width).step_by(4) {
+                    let mut token = 0;
+                    while token < tokens {
+                        let left = tokens - token;
+                        let count = if left == T + 1 { left.div_ceil(2) } else { left.min(T) };
+                        match count {
+                            4 if T >= 4 => tile::<V, W, 4, 4, AHEAD>(x, width, w, ahead, [token, row], out),
+                            3 if T >= 3 => tile::<V, W, 3, 4, AHEAD>(x, width, w, ahead, [token, row], out),
+                            2 => tile::<V, W, 2, 4, AHEAD>(x, width, w, ahead, [token, row], out),
+                            _ => tile::<V, W, 1, 4, AHEAD>(x, width, w, ahead, [token, row], out),
+                        }
+                        token += count;
+                    }
                 }
             }
         }
@@ -131,7 +155,7 @@ unsafe fn all<V: Vector, W: Stored, const FEW: usize, const T: usize, const R: u
 /// # Safety
 /// As [`all`]; `T · R` is at most 16, and so are the lanes.
 #[inline(always)]
-unsafe fn tile<V: Vector, W: Stored, const T: usize, const R: usize>(
+unsafe fn tile<V: Vector, W: Stored, const T: usize, const R: usize, const AHEAD: bool>(
     x: &[f32],
     width: usize,
     w: &[W],
@@ -144,7 +168,7 @@ unsafe fn tile<V: Vector, W: Stored, const T: usize, const R: usize>(
     unsafe {
         let mut from = [w.as_ptr(); R];
         for (r, from) in from.iter_mut().enumerate() {
-            *from = from.add((row + r.min(kept - 1)) * width);
+            *from = from.add((row + if kept == R { r } else { r.min(kept - 1) }) * width);
         }
         let x = x.as_ptr().add(token * width);
         let mut sums = [V::splat(0.0); 16];
@@ -155,7 +179,7 @@ unsafe fn tile<V: Vector, W: Stored, const T: usize, const R: usize>(
                 *tokens = V::f32s(x.add(t * width + at));
             }
             for r in 0..R {
-                if ahead != 0 && (at * size_of::<W>()).is_multiple_of(LINE) {
+                if AHEAD && (at * size_of::<W>()).is_multiple_of(LINE) {
                     prefetch(from[r].wrapping_add(at).wrapping_byte_offset(ahead).cast());
                 }
                 let weights = W::load::<V>(from[r].add(at));

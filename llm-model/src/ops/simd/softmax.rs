@@ -15,11 +15,11 @@ vectorized! {
         let (blocks, tail) = x.as_chunks_mut::<16>();
         for block in blocks {
             for (sum, x) in sums.iter_mut().zip(block) {
-                *x = exp(*x - max);
+                *x = exp_by::<FUSED>(*x - max);
                 *sum += *x;
             }
         }
-        tail.iter_mut().for_each(|x| *x = exp(*x - max));
+        tail.iter_mut().for_each(|x| *x = exp_by::<FUSED>(*x - max));
         (max, sums.iter().sum::<f32>() + tail.iter().sum::<f32>())
     }
 }
@@ -45,23 +45,30 @@ pub fn tanh(x: f32) -> f32 {
     if x.abs() < 0.625 { small } else { large }
 }
 
-/// e^x for finite x by range reduction and a polynomial, within 2 units in the last place; written for vectors.
+/// e^x for finite x, within 2 units in the last place.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
+    exp_by::<false>(x)
+}
+
+/// [`exp`] by range reduction and a polynomial, written for vectors, with `FUSED` multiplications and additions or without.
+#[inline(always)]
+pub fn exp_by<const FUSED: bool>(x: f32) -> f32 {
     /// 1.5 · 2²³: adding it leaves the nearest whole number in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
+    let fma = |x: f32, y: f32, z: f32| if FUSED { x.mul_add(y, z) } else { x * y + z };
     let x = x.clamp(-87.0, 88.0);
-    let rounded = x * std::f32::consts::LOG2_E + ROUND;
+    let rounded = fma(x, std::f32::consts::LOG2_E, ROUND);
     let n = rounded - ROUND;
     // ln 2 in two parts, so that the remainder keeps all its bits.
-    let r = (x - n * 0.693_359_4) + n * 2.121_944_4e-4;
+    let r = fma(n, 2.121_944_4e-4, fma(n, -0.693_359_4, x));
     let p = 1.987_569_1e-4;
-    let p = p * r + 1.398_2e-3;
-    let p = p * r + 8.333_452e-3;
-    let p = p * r + 4.166_579_6e-2;
-    let p = p * r + 1.666_666_5e-1;
-    let p = p * r + 0.5;
-    let e = p * r * r + r + 1.0;
+    let p = fma(p, r, 1.398_2e-3);
+    let p = fma(p, r, 8.333_452e-3);
+    let p = fma(p, r, 4.166_579_6e-2);
+    let p = fma(p, r, 1.666_666_5e-1);
+    let p = fma(p, r, 0.5);
+    let e = fma(p * r, r, r) + 1.0;
     e * f32::from_bits((rounded.to_bits() << 23).wrapping_add(1.0f32.to_bits()))
 }
 
@@ -99,8 +106,10 @@ mod tests {
         for i in (-8700..8800).step_by(if cfg!(miri) { 1000 } else { 1 }) {
             let x = i as f32 / 100.0;
             let want = f64::from(x).exp();
-            assert!((f64::from(exp(x)) - want).abs() <= 2.4e-7 * want, "{x}: {} {want}", exp(x));
+            for e in [exp(x), exp_by::<true>(x)] {
+                assert!((f64::from(e) - want).abs() <= 2.4e-7 * want, "{x}: {e} {want}");
+            }
         }
-        assert_eq!(exp(0.0), 1.0);
+        assert_eq!([exp(0.0), exp_by::<true>(0.0)], [1.0; 2]);
     }
 }

@@ -169,11 +169,25 @@ mod x86 {
         unsafe fn sums(a: &[__m256]) -> __m256 {
             // SAFETY: as the trait says.
             unsafe {
-                let low = _mm256_hadd_ps(_mm256_hadd_ps(a[0], a[1]), _mm256_hadd_ps(a[2], a[3]));
-                let high = _mm256_hadd_ps(_mm256_hadd_ps(a[4], a[5]), _mm256_hadd_ps(a[6], a[7]));
-                _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high))
+                let low = fourths(halves(a[0], a[4]), halves(a[1], a[5]));
+                let high = fourths(halves(a[2], a[6]), halves(a[3], a[7]));
+                _mm256_add_ps(_mm256_shuffle_ps::<0x88>(low, high), _mm256_shuffle_ps::<0xdd>(low, high))
             }
         }
+    }
+
+    /// The lower half of `a` plus its upper half, then those of `b`.
+    #[inline(always)]
+    unsafe fn halves(a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the caller has the features.
+        unsafe { _mm256_add_ps(_mm256_blend_ps::<0xf0>(a, b), _mm256_permute2f128_ps::<0x21>(a, b)) }
+    }
+
+    /// In each half two lanes of `a` plus the next two, then those of `b`.
+    #[inline(always)]
+    unsafe fn fourths(a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the caller has the features.
+        unsafe { _mm256_add_ps(_mm256_blend_ps::<0xcc>(a, b), _mm256_shuffle_ps::<0x4e>(a, b)) }
     }
 
     /// Sixteen lanes.
