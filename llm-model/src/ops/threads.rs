@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering:
 use std::sync::{Condvar, Mutex, OnceLock, TryLockError};
 use std::time::{Duration, Instant};
 
-const SPIN: Duration = Duration::from_micros(60);
+const SPIN: Duration = Duration::from_micros(100);
 const BITS: u32 = 20;
 const MASK: u64 = (1 << BITS) - 1;
 
@@ -84,6 +84,8 @@ struct Pool {
     completed: AtomicUsize,
     panicked: AtomicBool,
     sleepers: AtomicUsize,
+    /// The processor from which sleepers were woken last.
+    woken_from: AtomicUsize,
     lock: Mutex<()>,
     wake: Condvar,
 }
@@ -103,6 +105,7 @@ impl Pool {
             completed: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
             sleepers: AtomicUsize::new(0),
+            woken_from: AtomicUsize::new(0),
             lock: Mutex::new(()),
             wake: Condvar::new(),
         }
@@ -115,6 +118,7 @@ impl Pool {
         let epoch = (self.state.load(Relaxed) >> (2 * BITS)) + 1;
         self.state.store(epoch << (2 * BITS) | (chunks as u64) << BITS, SeqCst);
         if self.sleepers.load(SeqCst) > 0 {
+            self.woken_from.store(processor::current(), Relaxed);
             drop(self.lock.lock());
             self.wake.notify_all();
         }
@@ -164,6 +168,7 @@ impl Pool {
             }
             if !self.has_work() {
                 self.park();
+                processor::leave(self.woken_from.load(Relaxed));
             }
         }
     }
@@ -179,6 +184,54 @@ impl Pool {
         }
         self.sleepers.fetch_sub(1, SeqCst);
     }
+}
+
+/// Where threads run. A system that is busy wakes a thread where its waker runs, so that each would wait for the other while another processor
+/// is idle, again and again, as a thread that wakes takes the processor over.
+#[cfg(all(target_os = "linux", not(miri)))]
+mod processor {
+    use std::mem::{size_of, zeroed};
+
+    /// The processor of this thread.
+    pub fn current() -> usize {
+        // SAFETY: it takes nothing and returns a number, or -1.
+        unsafe { libc::sched_getcpu() as usize }
+    }
+
+    /// Goes to another processor, if this thread may run on any and is on `processor`.
+    pub fn leave(processor: usize) {
+        let size = size_of::<libc::cpu_set_t>();
+        if current() != processor || processor >= 8 * size {
+            return;
+        }
+        let Some(allowed) = allowed() else { return };
+        let mut others = allowed;
+        // SAFETY: the sets are plain bits of this size, and `processor` is one of them. Where a call fails the thread stays where it may be.
+        unsafe {
+            libc::CPU_CLR(processor, &mut others);
+            if libc::sched_setaffinity(0, size, &others) == 0 {
+                libc::sched_setaffinity(0, size, &allowed);
+            }
+        }
+    }
+
+    /// The processors that this thread may run on.
+    pub(super) fn allowed() -> Option<libc::cpu_set_t> {
+        // SAFETY: a set is plain bits of this size, which the call fills.
+        unsafe {
+            let mut allowed = zeroed();
+            (libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut allowed) == 0).then_some(allowed)
+        }
+    }
+}
+
+#[cfg(not(all(target_os = "linux", not(miri))))]
+mod processor {
+    pub fn current() -> usize {
+        0
+    }
+
+    pub fn leave(_: usize) {}
 }
 
 #[cfg(test)]
@@ -197,6 +250,19 @@ mod tests {
             }
             assert!(seen.iter().all(|n| n.load(Relaxed) == times));
         }
+    }
+
+    #[test]
+    #[cfg(all(target_os = "linux", not(miri)))]
+    fn a_thread_that_leaves_a_processor_may_come_back() {
+        let allowed = || {
+            let set = processor::allowed().unwrap();
+            // SAFETY: the numbers are below the size of a set.
+            (0..1024).filter(|processor| unsafe { libc::CPU_ISSET(*processor, &set) }).collect::<Vec<_>>()
+        };
+        let before = allowed();
+        before.iter().for_each(|processor| processor::leave(*processor));
+        assert_eq!(allowed(), before);
     }
 
     #[test]
