@@ -20,6 +20,7 @@ pub use plot::plot;
 pub use subject::Subject;
 
 use crate::generate::PREFILL_CHUNK;
+use crate::sample::argmax;
 use crate::{Error, Result};
 
 /// What to measure.
@@ -209,8 +210,7 @@ fn decode(subject: &Subject, cache: &mut KvCache, count: usize, cancel: &AtomicB
     let mut tokens = vec![0; cache.lengths().len()];
     for _ in 0..count {
         let logits = forward(subject, cache, tokens, cancel)?;
-        let largest = |logits: &[f32]| logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(id, _)| id as i32);
-        tokens = logits.chunks(subject.config().vocab_size).map(largest).collect();
+        tokens = logits.chunks(subject.config().vocab_size).map(|logits| argmax(logits) as i32).collect();
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ pub(super) fn max(values: &[f32]) -> f32 {
 }
 
 /// The lowest index of the largest value, 0 where there is none.
-pub(super) fn argmax(values: &[f32]) -> usize {
+pub(crate) fn argmax(values: &[f32]) -> usize {
     let best = max(values);
     let first_block = values.chunks(BLOCK).position(|block| max(block) == best).unwrap_or(0);
     (first_block * BLOCK..values.len()).find(|index| values[*index] == best).unwrap_or(0)

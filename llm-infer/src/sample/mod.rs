@@ -25,6 +25,7 @@ use std::hash::{BuildHasher, Hasher};
 use rand::{SeedableRng, rngs::StdRng};
 
 pub use config::{SamplingConfig, SamplingOptions};
+pub(crate) use lanes::argmax;
 pub use logit_bias::LogitBias;
 pub use logprobs::{TokenLogprob, logprobs};
 pub use min_p::MinP;
@@ -116,7 +117,7 @@ impl Sampler {
             let shown = if stage.scope == Scope::Generated { generated } else { history };
             stage.processor.process(shown, logits);
         }
-        let picked = if self.greedy { lanes::argmax(logits) } else { draw::draw(logits, &mut self.rng) };
+        let picked = if self.greedy { argmax(logits) } else { draw::draw(logits, &mut self.rng) };
         Ok(picked as u32)
     }
 }
