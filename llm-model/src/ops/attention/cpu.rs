@@ -23,7 +23,7 @@ use crate::ops::threads;
 const CHUNK: usize = 256;
 /// Neighboring positions of one piece of work.
 const POSITIONS: usize = 16;
-/// From this many queries on, a chunk is widened once for all where that costs anything, and nothing is fetched ahead.
+/// From this many queries on, a chunk is widened once for all where that costs anything.
 const MANY: usize = 6;
 /// Positions whose values are added up together.
 const TOGETHER: usize = 4;
@@ -241,9 +241,10 @@ impl Attention<'_> {
         let scale = self.options.scale as f32;
         self.queries(piece).for_each(|row| queries.extend(self.q[row * dim..][..dim].iter().map(|x| x * scale)));
         let (count, length) = (queries.len() / dim, chunk.len());
-        // While keys of few queries are multiplied their values are fetched.
-        let to_values = if count < MANY { k.way_to(v) } else { 0 };
-        if count >= MANY && !k.free_to_widen() {
+        let widen = count >= MANY && !k.free_to_widen();
+        // Where one position reads keys, these are read for it alone: while they are multiplied their values are fetched.
+        let to_values = if piece.positions == 1 && !widen { k.way_to(v) } else { 0 };
+        if widen {
             (k, v) = (Floats::F32(k.widened(wide_k)), Floats::F32(v.widened(wide_v)));
         }
         scores.resize(count * length, 0.0);
