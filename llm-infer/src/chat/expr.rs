@@ -2,7 +2,8 @@
 
 use super::ops::negate;
 use super::render::{Args, Renderer};
-use super::value::{Eval, Frame, Kind, Loop, Value};
+use super::scope::{Frame, Loop};
+use super::value::{Eval, Kind, Value};
 use super::{filters, methods, tests};
 use minijinja::machinery::ast::{BinOpKind, CallArg, Expr, UnaryOpKind};
 use std::rc::Rc;

@@ -3,7 +3,7 @@
 use super::render::{Args, Renderer};
 use super::text::Text;
 use super::value::{Eval, Kind, List, Value};
-use super::{format, json, lists, methods};
+use super::{format, json, letters, lines, lists, methods};
 use std::rc::Rc;
 
 /// The filters there are.
@@ -90,13 +90,13 @@ pub(super) fn apply<'t>(ctx: &Renderer<'_>, name: &str, value: Value<'t>, args: 
         "safe" => Ok(Value::Str(text()?)),
         "trim" => {
             let (text, chars) = (text()?, args.text(0, "chars")?);
-            Ok(Value::text(text.part(methods::strip(text.as_str(), chars.as_ref().map(|chars| chars.as_str()), true, true))))
+            Ok(Value::text(text.part(lines::strip(text.as_str(), chars.as_ref().map(|chars| chars.as_str()), true, true))))
         }
-        "lower" => Ok(Value::text(methods::lower(&*text()?))),
+        "lower" => Ok(Value::text(letters::lower(&*text()?))),
         "upper" => Ok(Value::text(text()?.map_chars(char::to_uppercase))),
-        "capitalize" => Ok(Value::text(methods::capitalize(&*text()?))),
+        "capitalize" => Ok(Value::text(letters::capitalize(&*text()?))),
         "title" => {
-            Ok(Value::text(methods::title(&*text()?, |c| !(methods::is_space(c) || "-({[<".contains(c)), |c| c.to_uppercase().collect())))
+            Ok(Value::text(letters::title(&*text()?, |c| !(letters::is_space(c) || "-({[<".contains(c)), |c| c.to_uppercase().collect())))
         }
         "center" => {
             let width = args.get(0, "width").cloned().unwrap_or(Value::Int(80));
@@ -191,7 +191,7 @@ fn indent<'t>(ctx: &Renderer<'_>, text: &Text, args: &Args<'t>) -> Eval<Value<'t
         }
         None => Rc::new(Text::template("    ")),
     };
-    let mut lines = methods::split_lines(text.as_str(), false);
+    let mut lines = lines::split_lines(text.as_str(), false);
     if text.is_empty() || text.as_str().ends_with(['\n', '\r']) {
         lines.push("");
     }
