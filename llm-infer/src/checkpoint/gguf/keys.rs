@@ -27,12 +27,14 @@ const FACTORS: [&str; 3] = ["llama", "mistral3", "granite"];
 const FACTORS_BY_LENGTH: [&str; 4] = ["llama", "mistral3", "granite", "phi3"];
 
 /// Types of most weights and the numbers that `general.file_type` has for them.
-const FILE_TYPES: [(GgmlType, u32); 8] = [
+const FILE_TYPES: [(GgmlType, u32); 10] = [
     (GgmlType::F32, 0),
     (GgmlType::F16, 1),
     (GgmlType::Q4_0, 2),
     (GgmlType::Q4_1, 3),
     (GgmlType::Q8_0, 7),
+    (GgmlType::Q5_0, 8),
+    (GgmlType::Q5_1, 9),
     (GgmlType::Iq4Nl, 25),
     (GgmlType::Bf16, 32),
     (GgmlType::Mxfp4, 38),
