@@ -22,8 +22,10 @@ mod json;
 mod letters;
 mod lines;
 mod lists;
+mod markup;
 mod methods;
 mod names;
+mod numbers;
 mod ops;
 #[cfg(test)]
 mod python;
@@ -35,6 +37,7 @@ pub(crate) use source::{missing as missing_template, token_content};
 mod tests;
 mod text;
 mod value;
+mod wrap;
 
 use crate::{Error, Result};
 use budget::Budget;

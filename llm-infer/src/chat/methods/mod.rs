@@ -2,27 +2,32 @@
 
 mod strings;
 
+use super::numbers;
 use super::render::{Args, Renderer};
 use super::value::{Eval, Kind, Value};
 pub(super) use strings::{join, replaced};
 
-const STR: [&str; 38] = [
+const STR: [&str; 46] = [
     "capitalize",
     "casefold",
     "center",
     "count",
     "encode",
     "endswith",
+    "expandtabs",
     "find",
     "format",
+    "format_map",
     "index",
     "isalnum",
     "isalpha",
     "isascii",
     "isdecimal",
     "isdigit",
+    "isidentifier",
     "islower",
     "isnumeric",
+    "isprintable",
     "isspace",
     "istitle",
     "isupper",
@@ -45,15 +50,19 @@ const STR: [&str; 38] = [
     "startswith",
     "strip",
     "swapcase",
+    "title",
+    "translate",
+    "upper",
+    "zfill",
 ];
-const STR_MORE: [&str; 3] = ["title", "upper", "zfill"];
-const DICT: [&str; 5] = ["copy", "get", "items", "keys", "values"];
+const DICT: [&str; 6] = ["copy", "fromkeys", "get", "items", "keys", "values"];
 const LIST: [&str; 3] = ["copy", "count", "index"];
 
 /// Whether `value` has a method of this name.
 pub(super) fn exists(value: &Value<'_>, name: &str) -> bool {
     match value {
-        Value::Str(_) => STR.contains(&name) || STR_MORE.contains(&name),
+        Value::Str(_) => STR.contains(&name),
+        Value::Bool(_) | Value::Int(_) | Value::Float(_) => numbers::has_method(value, name),
         Value::Dict(_) => DICT.contains(&name),
         Value::List(list) => match list.kind {
             Kind::List => LIST.contains(&name),
@@ -96,9 +105,15 @@ pub(super) fn call<'t>(ctx: &Renderer<'_>, object: &Value<'t>, name: &str, args:
                 "keys" => Value::seq(Kind::Keys, dict.entries.iter().map(|(key, _)| key.clone()).collect()),
                 "values" => Value::seq(Kind::Values, dict.entries.iter().map(|(_, value)| value.clone()).collect()),
                 "copy" => Ok(object.clone()),
+                "fromkeys" => {
+                    let keys = args.get(0, "iterable").ok_or("fromkeys expected at least 1 argument, got 0")?.iterate(&ctx.budget)?;
+                    let value = args.get(1, "value").cloned().unwrap_or(Value::None);
+                    Value::dict(keys.items.iter().map(|key| (key.clone(), value.clone())).collect())
+                }
                 _ => items(object, Kind::Items),
             }
         }
+        Value::Bool(_) | Value::Int(_) | Value::Float(_) => numbers::call(object, name),
         Value::List(list) => {
             let wanted = || args.get(0, "value").ok_or_else(|| format!("{name}() takes exactly one argument"));
             match name {

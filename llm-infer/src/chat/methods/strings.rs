@@ -79,16 +79,27 @@ pub(super) fn call<'t>(ctx: &Renderer<'_>, text: &Rc<Text>, name: &str, args: &A
         }
         "format" => format::brace_format(ctx, text, args)?,
         "ljust" | "rjust" | "center" | "zfill" => pad(ctx, text, name, args)?,
-        "isdigit" | "isdecimal" | "isnumeric" => all(char::is_numeric),
+        "expandtabs" => expand_tabs(ctx, text, args)?,
+        "format_map" => match args.get(0, "mapping") {
+            Some(Value::Dict(dict)) => {
+                let named = dict.entries.iter().filter_map(|(key, value)| Some((key.as_text()?.as_str().to_owned(), value.clone())));
+                format::brace_format(ctx, text, &Args { positional: Vec::new(), named: named.collect() })?
+            }
+            _ => return Err("format_map() takes a mapping".into()),
+        },
+        "translate" => translate(ctx, text, args)?,
+        "isdecimal" => all(letters::is_decimal),
+        "isdigit" => all(letters::is_digit),
+        "isnumeric" => all(char::is_numeric),
+        "isidentifier" => Value::Bool(letters::is_identifier(string)),
+        "isprintable" => Value::Bool(string.chars().all(letters::is_printable)),
         "isalpha" => all(char::is_alphabetic),
         "isalnum" => all(char::is_alphanumeric),
         "isspace" => all(is_space),
         "isascii" => Value::Bool(string.is_ascii()),
         "isupper" => Value::Bool(string.chars().any(char::is_uppercase) && !string.chars().any(char::is_lowercase)),
         "islower" => Value::Bool(letters::is_lower(string)),
-        "istitle" => Value::Bool(
-            string.chars().any(char::is_alphabetic) && letters::title(text, |c| c.is_alphabetic(), letters::titled).as_str() == string,
-        ),
+        "istitle" => Value::Bool(letters::is_title(string)),
         _ => return Err(format!("'str' method '{name}' is not available to chat templates")),
     })
 }
@@ -184,5 +195,54 @@ fn pad<'t>(ctx: &Renderer<'_>, text: &Rc<Text>, name: &str, args: &Args<'t>) -> 
     (0..left).for_each(|_| out.push_char(fill, false));
     out.push_slice(text, sign..text.len());
     (left..missing).for_each(|_| out.push_char(fill, false));
+    Ok(Value::text(out))
+}
+
+/// `str.expandtabs(tabsize=8)`: spaces up to the next column that is a multiple of it.
+fn expand_tabs<'t>(ctx: &Renderer<'_>, text: &Rc<Text>, args: &Args<'t>) -> Eval<Value<'t>> {
+    let size = match args.get(0, "tabsize") {
+        Some(size) => size.int().ok_or_else(|| format!("'{}' object cannot be interpreted as an integer", size.type_name()))?,
+        None => 8,
+    };
+    let size = usize::try_from(size.max(0)).map_err(|_| "tabsize too large".to_owned())?;
+    ctx.budget.grow(text.as_str().matches('\t').count().saturating_mul(size))?;
+    let (mut out, mut column) = (Text::default(), 0);
+    for (at, c) in text.as_str().char_indices() {
+        match c {
+            '\t' => {
+                let spaces = if size == 0 { 0 } else { size - column % size };
+                column += spaces;
+                out.push_str(&" ".repeat(spaces), text.is_user(at));
+            }
+            c => {
+                column = if matches!(c, '\n' | '\r') { 0 } else { column + 1 };
+                out.push_char(c, text.is_user(at));
+            }
+        }
+    }
+    Ok(Value::text(out))
+}
+
+/// `str.translate(table)`: characters by their numbers; what stands for `none` is left out.
+fn translate<'t>(ctx: &Renderer<'_>, text: &Rc<Text>, args: &Args<'t>) -> Eval<Value<'t>> {
+    let Some(Value::Dict(table)) = args.get(0, "table") else { return Err("translate() takes a dictionary".into()) };
+    let mut out = Text::default();
+    for (at, c) in text.as_str().char_indices() {
+        ctx.budget.spend(1 + table.entries.len() / 16)?;
+        match table.get(&Value::Int(u32::from(c).into())) {
+            None => out.push_char(c, text.is_user(at)),
+            Some(Value::None) => {}
+            Some(Value::Str(other)) => {
+                out.push(other);
+                ctx.budget.grow(out.len() / 16)?;
+            }
+            Some(code) => {
+                let code = code.int().ok_or("character mapping must return integer, None or str")?;
+                let c = u32::try_from(code).ok().and_then(char::from_u32).ok_or("character mapping must be in range(0x110000)")?;
+                out.push_char(c, text.is_user(at));
+            }
+        }
+    }
+    ctx.budget.grow(out.len())?;
     Ok(Value::text(out))
 }
