@@ -15,6 +15,8 @@ struct Style {
     width: usize,
     break_long_words: bool,
     break_on_hyphens: bool,
+    /// Whether words are cut at hyphens also where they fit: Python asks for `True` itself here.
+    cut_at_hyphens: bool,
 }
 
 /// `wordwrap(width=79, break_long_words=True, wrapstring=None, break_on_hyphens=True)`.
@@ -31,6 +33,7 @@ pub(super) fn wordwrap<'t>(ctx: &Renderer<'_>, text: &Rc<Text>, args: &Args<'t>)
         width: usize::try_from(width).unwrap_or(0),
         break_long_words: flag(1, "break_long_words"),
         break_on_hyphens: flag(3, "break_on_hyphens"),
+        cut_at_hyphens: args.get(3, "break_on_hyphens").is_none_or(|flag| matches!(flag, Value::Bool(true))),
     };
     let end = args.text(2, "wrapstring")?.unwrap_or_else(|| Rc::new(Text::template("\n")));
     let mut wrapped = Vec::new();
@@ -75,7 +78,7 @@ impl Line {
 
     /// The byte ranges of the wrapped lines.
     fn wrap(&self, style: &Style) -> Vec<Range<usize>> {
-        let mut chunks = self.chunks(style.break_on_hyphens);
+        let mut chunks = self.chunks(style.cut_at_hyphens);
         chunks.reverse();
         let mut lines = Vec::new();
         while !chunks.is_empty() {
