@@ -1,6 +1,6 @@
 //! Raw flags in, ready objects out: done once, before any work.
 
-use llm_infer::checkpoint::{LoadReport, Progress, Stage};
+use llm_infer::checkpoint::{LoadReport, Progress, Stage, Unpacked};
 use llm_infer::device::{self, DeviceChoice, DeviceInfo};
 use llm_infer::generate::GenerateOptions;
 use llm_infer::sample::{Sampler, SamplingConfig, SamplingOptions};
@@ -10,7 +10,7 @@ use llm_infer::{DType, Error, Model, ModelOptions};
 use crate::args::{CommonArgs, KvType, ModelArgs, RunArgs, SamplingArgs};
 use crate::interrupt::Interrupt;
 use crate::models;
-use crate::ui::{Failure, Ui, Unit};
+use crate::ui::{Failure, Ui, Unit, size};
 
 /// The longest answer where neither the user nor the model says.
 const MAX_TOKENS: usize = 1024;
@@ -127,6 +127,10 @@ fn report_load(model: &Model, ui: &Ui) {
     if !report.widened.is_empty() {
         let types: Vec<String> = report.widened.iter().map(|(packing, count)| format!("{} of {packing}", tensors(*count))).collect();
         ui.warning(&format!("{}: no packed kernel here, widened to {}", types.join(", "), dtype_name(report.dtype)));
+    }
+    for Unpacked { format, tensors: count, packed_bytes, bytes } in &report.unpacked {
+        let (what, held) = (tensors(*count), dtype_name(report.dtype));
+        ui.notice(&format!("{what} of {format} widened to {held}, {} instead of {}", size(*bytes), size(*packed_bytes)));
     }
     if !report.other_parts.is_empty() {
         let parts: Vec<String> = report.other_parts.iter().map(|(part, count)| format!("{} of `{part}`", tensors(*count))).collect();

@@ -18,7 +18,7 @@ use crate::{Error, Result, builtin};
 pub struct ModelOptions<'a> {
     /// The device that holds and runs it.
     pub device: DeviceInfo,
-    /// The type that weights are held in.
+    /// The type that weights are held in; packed ones are widened to it, unless it is [`WeightDtype::Auto`].
     pub dtype: WeightDtype,
     /// Packs the matrices as they are read.
     pub quantize: Option<Scheme>,
@@ -186,9 +186,9 @@ impl LayerVisitor for Load<'_> {
             template,
             generation: checkpoint.generation_config().clone(),
             device: options.device.clone(),
+            scheme: options.quantize.or_else(|| checkpoint.scheme().filter(|_| !report.quantized.is_empty())),
             report,
             dtype: options.dtype,
-            scheme: options.quantize.or_else(|| checkpoint.scheme()),
             load_s: start.elapsed().as_secs_f64(),
             config,
         };

@@ -7,7 +7,8 @@ TEXTS = [
 ]
 ROLES = ["system", "user", "assistant", "tool", "developer", "other"]
 
-# Productions by what they give. Holes: s text, i whole number, f number, b truth, l list, d dictionary, a anything, m message, c list of texts.
+# Productions by what they give. Holes: s text, i whole number, f number, b truth, l list, d dictionary, a anything, m message, c list of texts,
+# h text with tags, w text with words to wrap.
 PRODUCTIONS = {
     "s": [
         "{s} ~ {a}", "{s} + {s}", "({s} ~ {i})", "{s}|upper", "{s}|lower", "{s}|title", "{s}|capitalize", "{s}|trim", "{s}|trim({s})",
@@ -26,6 +27,11 @@ PRODUCTIONS = {
         "strftime_now('%d %b %Y')", "strftime_now('%Y-%m-%d %H:%M:%S %A %B %j %p %I %y %-d %e')", "bos_token", "eos_token", "{l}|first", "{l}|last",
         "loop.cycle({s}, {s})", "{s}|safe", "{s}.splitlines()[0]", "({s})|upper|lower|title", "{s} ~ loop.index", "ns.text", "item",
         "'a' 'b'", "{s}|string|length|string",
+        "{h}|striptags", "({h} ~ {s})|striptags", "{a}|striptags", "{d}|xmlattr", "{d}|xmlattr(false)", "{'class': {s}, 'id': {a}, 'x': {h}}|xmlattr",
+        "{i}|filesizeformat", "({i} * 10 ** {n})|filesizeformat", "({i} * 1000 ** {n})|filesizeformat(true)", "{f}|filesizeformat(binary={b})", "{s}|filesizeformat",
+        "{w}|wordwrap({n})", "{w}|wordwrap({n} * {n})", "{s}|wordwrap({n})", "({w} ~ {s} ~ {w})|wordwrap({n}, false)", "{w}|wordwrap({n}, true, '|')", "({w} ~ {w})|wordwrap",
+        "{w}|wordwrap(width={n}, break_on_hyphens=false)", "{w}|wordwrap({n}, {b}, {s}, {b})", "{s}.expandtabs()", "{s}.expandtabs({i})", "({w} ~ {s}).expandtabs({n})",
+        "{s}.translate({97: 'b', 108: none, 32: 95})", "{s}.translate({101: {s}})", "'{{a}} {{b}}'.format_map({d})",
     ],
     "i": [
         "{i} + {i}", "{i} - {i}", "{i} * {i}", "{i} // {n}", "{i} % {n}", "{i} ** 2", "-{i}", "{i} // -3", "{i} % -3", "{s}|length", "{l}|length", "{d}|length",
@@ -33,8 +39,9 @@ PRODUCTIONS = {
         "{s}.index({s})", "{l}.index({a})", "{l}.count({a})", "{c}.count({s})", "loop.index", "loop.index0", "loop.revindex", "loop.length", "loop.depth",
         "{s}|wordcount", "({i} if {b} else {i})", "{i}|round", "{l}|map('length')|sum", "{l}|map('string')|map('length')|sum", "ns.n", "{i}|min", "{i}|default(3)",
         "messages|length", "{b}|int", "{b} + 1", "10 ** {n}", "{i}|int|string|length",
+        "({i}).bit_length()", "({i}).bit_count()", "({i}).real", "({i}).imag", "({i}).numerator", "({i}).denominator", "({b}).conjugate()",
     ],
-    "f": ["{i} / {n}", "{f} * 2", "{f} + {i}", "{f}|round(1)", "{f}|round", "{i}|float", "{s}|float", "{f}|round(2, 'floor')", "{f}|round(0, 'ceil')", "-{f}", "{f} // 1", "{f} % 2", "{i} ** -1", "{f}|abs", "{i} * 0.1"],
+    "f": ["{i} / {n}", "{f} * 2", "{f} + {i}", "{f}|round(1)", "{f}|round", "{i}|float", "{s}|float", "{f}|round(2, 'floor')", "{f}|round(0, 'ceil')", "-{f}", "{f} // 1", "{f} % 2", "{i} ** -1", "{f}|abs", "{i} * 0.1", "({f}).real", "({f}).imag", "({f}).conjugate()"],
     "b": [
         "{i} == {i}", "{i} < {i}", "{i} >= {f}", "{s} == {s}", "{s} != {s}", "{s} < {s}", "{s} in {s}", "{s} in {d}", "{a} in {l}", "{a} not in {l}", "not {b}",
         "{b} and {b}", "{b} or {b}", "{a} is defined", "{a} is none", "{a} is not none", "{a} is string", "{a} is number", "{a} is mapping", "{a} is sequence",
@@ -44,7 +51,7 @@ PRODUCTIONS = {
         "{s}.isalnum()", "{s}.isspace()", "{s}.islower()", "{s}.isupper()", "{s}.istitle()", "{s}.isnumeric()", "{s}.isdecimal()", "{s}.isascii()", "loop.first", "loop.last",
         "{m}.tool_calls is defined", "message.tool_calls", "message.content is string", "message.role == 'user'", "{i} < {i} < {i}", "{l} == {l}", "{d} == {d}",
         "'tool_calls' in {m}", "tools is defined and tools", "add_generation_prompt", "{a} == {a}", "{a} and {a}", "ns.flag", "loop.changed({a})", "{s} is filter", "{s} is test",
-        "{l} < {l}",
+        "{l} < {l}", "{s}.isidentifier()", "{s}.isprintable()", "({f}).is_integer()", "{h} is string", "'²٣½'[{i}].isdigit()", "'²٣½'[{i}].isdecimal()",
     ],
     "l": [
         "[{a}, {a}]", "[{i}, {i}, {i}]", "[{s}, {s}, {s}]", "({a}, {a})", "[]", "()", "({s},)", "{l} + {l}", "{l}[{i}:{i}]", "{l}[::-1]", "{l}[1:]", "{l}|list", "{l}|reverse|list",
@@ -56,10 +63,10 @@ PRODUCTIONS = {
         "messages|rejectattr('content', 'string')|map(attribute='role')|list", "{l}|select|list", "{l}|reject|list", "{l}|select('string')|list", "{l}|reject('none')|list", "[{i}, {i}, {i}]|select('odd')|list", "[{i}, {i}]|select('gt', {i})|list",
         "{c}|select('in', {c})|list", "messages|groupby('role')|map('first')|list", "messages|groupby('role')|map(attribute='grouper')|list", "messages|sort(attribute='role')|map(attribute='role')|list", "messages|unique(attribute='role')|map(attribute='role')|list",
         "{l} * {n}", "messages[{i}:]", "messages[::-1]", "messages[:-1]", "{m}.tool_calls", "tools", "items", "{s}|map('upper')|list", "{l}|map('tojson')|list", "{m}.content|map(attribute='text')|list", "[{i}, {i}]|map('abs')|list",
-        "[{l}, {l}]", "[{d}]", "{s}.partition({s})", "{d}.items()", "{l}|sort", "{l}|min", "{l}|max", "{l}|sum(start=[])", "{l}.copy()", "[{d}, {d}]|map(attribute='k')|list",
+        "[{l}, {l}]", "[{d}]", "{s}.partition({s})", "{d}.items()", "{l}|sort", "{l}|min", "{l}|max", "{l}|sum(start=[])", "{l}.copy()", "[{d}, {d}]|map(attribute='k')|list", "({i}).as_integer_ratio()", "{c}|map('wordwrap', {n})|list",
     ],
     "c": ["[{s}, {s}]", "{s}.split({s})", "{s}.split()", "[{s}, {s}, {s}]|sort", "messages|map(attribute='role')|list", "['b', 'A', 'a']", "{s}|list"],
-    "d": ["{'a': {a}, 'b': {a}}", "{}", "{'k': {s}, {s}: {i}}", "{m}", "message", "dict(a={a}, b={i})", "dict({d}, z={s})", "config", "{m}.tool_calls[0]", "{m}.tool_calls[0].function", "tools[0].function", "{1: {a}, 'x': {l}}", "{d}.copy()", "config.get('nested', {})"],
+    "d": ["{'a': {a}, 'b': {a}}", "{}", "{'k': {s}, {s}: {i}}", "{m}", "message", "dict(a={a}, b={i})", "dict({d}, z={s})", "config", "{m}.tool_calls[0]", "{m}.tool_calls[0].function", "tools[0].function", "{1: {a}, 'x': {l}}", "{d}.copy()", "config.get('nested', {})", "{}.fromkeys({c}, {a})", "{}.fromkeys({s})"],
     "a": ["{s}", "{i}", "{f}", "{b}", "{l}", "{d}", "none", "nothing", "messages", "{m}", "config.{k}", "{d}.{k}", "{d}['{k}']", "{l}[{i}]", "{d}.get({s})", "{d}.get({s}, {a})", "config.nested.{k}", "item", "ns.{k}"],
     "m": ["messages[0]", "messages[-1]", "messages[{i}]", "message", "(messages|first)", "(messages|last)"],
 }
@@ -72,6 +79,14 @@ LEAVES = {
     "c": ["words", "['x', 'y']"],
     "d": ["config", "{'a': 1}", "message", "{}"],
     "m": ["messages[0]", "messages[-1]", "message"],
+    "h": [
+        "'<p>a &lt; b</p>'", "'<b>x</b><!-- no <i> --> y'", "'a &amp;lt; &copy; &notit; &#39;q&#x41; &#0;'", "' < open <b'", "'&nbsp;&rarr;|&bogus;|&#128;'", "'<!-- open'",
+        "'a\\n\\t b<br/>c'", "'&#xD800;&#1114112;&#1;&;&#;&amp'",
+    ],
+    "w": [
+        "'the state-of-the-art well-known end'", "'no--dash -- or - dashes---here'", "'one\\ntwo three\\n\\nfour'", "'   lead and   gaps   '", "'averyveryverylongword and-more'", "'a-b c-d-e f--g 3-4'",
+        "'été-là ou\u00a0bien 你好 世界'", "'x'", "''", "'--- -x- (a-b) \"q\"-w'",
+    ],
     "a": ["none", "1", "'x'", "text", "items", "config", "nothing", "true", "mixed"],
 }
 KEYS = ["a", "b", "k", "nested", "list", "name", "items", "text", "flag", "n", "missing"]
@@ -91,7 +106,7 @@ class Grammar:
         rng = self.rng
         if rng.random() < 0.02:
             kind = rng.choice("sifblda")
-        if kind == "n" or kind != "s" and depth >= rng.randint(1, 3):
+        if kind in "nhw" or kind != "s" and depth >= rng.randint(1, 3):
             return rng.choice(LEAVES[kind])
         if kind == "s" and (depth >= rng.randint(1, 3) or rng.random() < 0.2):
             return self.quoted() if rng.random() < 0.7 else rng.choice(["text", "message.role", "title", "message.content"])
@@ -102,7 +117,7 @@ class Grammar:
         while rest:
             if rest.startswith("{{") or rest.startswith("}}"):
                 out, rest = out + rest[0], rest[2:]
-            elif len(rest) > 2 and rest[0] == "{" and rest[2] == "}" and rest[1] in "sifblcdamnk":
+            elif len(rest) > 2 and rest[0] == "{" and rest[2] == "}" and rest[1] in "sifblcdamnkhw":
                 hole = rest[1]
                 out += self.rng.choice(KEYS) if hole == "k" else self.operand(hole, depth + 1)
                 rest = rest[3:]

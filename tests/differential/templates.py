@@ -4,7 +4,7 @@
     python tests/differential/templates.py --seed 1 --count 3000 --templates FOLDER cases.json   # of real templates
 
 The test `random_templates_render_as_jinja2_does` of llm-infer compares our engine with the file that LLM_TEMPLATE_CASES names.
-Needs transformers; the file that is committed is `--seed 1 --count 400 --terse`, by transformers 5.23 and jinja2 3.1.6.
+Needs transformers; the file that is committed is `--seed 1 --count 300 --each 1 --terse`, by transformers 5.23 and jinja2 3.1.6.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import transformers.utils.chat_template_utils as chat_template_utils
 
-from template_grammar import Grammar, conversation, variables
+from template_grammar import PRODUCTIONS, Grammar, conversation, variables
 
 NOW = datetime.datetime(2024, 7, 26, 12, 0, 0)
 
@@ -49,6 +49,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--each", type=int, default=0, metavar="N", help="every production of the grammar alone, N times, beside these")
     parser.add_argument("--templates", type=Path, help="a folder of templates to use instead of random ones")
     parser.add_argument("--terse", action="store_true", help="small templates and inputs")
     parser.add_argument("output", type=Path)
@@ -58,7 +59,19 @@ def main():
     rng = random.Random(options.seed)
     real = sorted(options.templates.glob("*.jinja")) if options.templates else []
     cases = []
-    while len(cases) < options.count:
+    for production in [production for kind in PRODUCTIONS.values() for production in kind] * options.each:
+        # One that fails says less than one that does not.
+        for _ in range(20):
+            source = "{{ " + Grammar(rng, True).filled(production, 1) + " }}"
+            inputs = json.loads(json.dumps({**conversation(rng, True), **variables(rng)})) | {"bos_token": "<s>", "eos_token": "</s>"}
+            inputs = {name: value for name, value in inputs.items() if name in source or name in ("messages", "add_generation_prompt")}
+            result = render(source, inputs)
+            if "ok" in result:
+                break
+        if " at 0x" not in result.get("ok", "").lower():
+            cases.append({"template": source, "inputs": inputs, **result})
+    alone = len(cases)
+    while len(cases) - alone < options.count:
         source = rng.choice(real).read_text() if real else Grammar(rng, options.terse).template()
         inputs = conversation(rng, options.terse) if real else {**conversation(rng, options.terse), **variables(rng)}
         inputs = json.loads(json.dumps(inputs))

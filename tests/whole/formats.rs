@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use llm_infer::checkpoint::Checkpoint;
+use llm_infer::checkpoint::{Checkpoint, WeightDtype};
+use llm_infer::convert::{ConvertOptions, WeightType, convert};
+use llm_infer::llm_model::quant::QuantFormat;
 use serde_json::Value;
 
-use crate::support::{cpu, greedy, ids, load, run, shared};
+use crate::support::{cpu, fixture, greedy, ids, load, load_as, run, shared};
 
 fn golden() -> Option<Value> {
     let text = std::fs::read_to_string(shared("golden/stories260K_greedy.json")?).expect("golden");
@@ -100,6 +102,28 @@ fn bytes_in_groups_compute_as_the_floats_they_mean() {
     assert_eq!(packed.report().widened, [("q8", 5 * 7 + 1)]);
     let (got, want) = (run(&packed, &[1], &greedy(64)), run(&plain, &[1], &greedy(64)));
     assert_eq!((got.tokens, got.logprobs), (want.tokens, want.logprobs));
+}
+
+#[test]
+fn packed_files_that_are_widened_compute_as_the_floats_they_mean() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = |name: &str| folder.path().join(name);
+    let made = |from: &Path, to: &Path, dtype: WeightType| {
+        let options = ConvertOptions { dtype, ..ConvertOptions::default() };
+        convert(&from.to_string_lossy(), to, &options).expect("converted");
+    };
+    for (dtype, format) in [(WeightType::Q4_0, QuantFormat::Int4), (WeightType::Q8_0, QuantFormat::Int8)] {
+        let (packed, floats) = (path(&format!("{format}.gguf")), path(&format!("{format}-f32.gguf")));
+        made(&fixture("llama"), &packed, dtype);
+        made(&packed, &floats, WeightType::F32);
+        let [widened, plain, kept] = [(&packed, WeightDtype::F32), (&floats, WeightDtype::F32), (&packed, WeightDtype::Auto)]
+            .map(|(path, dtype)| load_as(path, &cpu(), dtype));
+        assert!(widened.report().unpacked.iter().any(|unpacked| unpacked.format == format), "{:?}", widened.report());
+        assert_eq!((widened.report().quantized.len(), widened.report().bytes), (0, plain.report().bytes));
+        let texts = [&widened, &plain, &kept].map(|model| run(model, &[5, 6, 7], &greedy(32)));
+        assert_eq!((&texts[0].tokens, &texts[0].logprobs), (&texts[1].tokens, &texts[1].logprobs), "{format}");
+        assert_ne!(texts[0].logprobs, texts[2].logprobs, "{format}: packed kernels round activations");
+    }
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use llm_infer::checkpoint::WeightDtype;
 use llm_infer::convert::{ConvertOptions, Target, WeightType, convert};
 use serde_json::Value;
 
-use crate::support::{cpu, fixture, furthest_logprob, load};
+use crate::support::{cpu, fixture, furthest_logprob, load, load_as};
 
 /// A fixture of `grouped.py` with the tokenizer of another one, as those are only weights.
 fn with_tokenizer(name: &str, folder: &Path) -> PathBuf {
@@ -33,8 +34,10 @@ fn packed_by_others_they_compute_what_transformers_does() {
         convert(&packed.to_string_lossy(), &floats, &options).expect("converted");
         let exact = furthest_logprob(&load(&floats, &cpu()), &expected);
         assert!(exact < 1e-3, "{name} in floats: {exact}");
+        let widened = furthest_logprob(&load(&packed, &cpu()), &expected);
+        assert!(widened < 1e-3, "{name} widened: {widened}");
         // Packed kernels round activations to 8 bits; a matrix that is read in another way is off by whole units.
-        let model = load(&packed, &cpu());
+        let model = load_as(&packed, &cpu(), WeightDtype::Auto);
         let quantized = furthest_logprob(&model, &expected);
         assert!(quantized < if model.report().quantized.is_empty() { 1e-3 } else { 0.5 }, "{name}: {quantized}");
         println!("{name}: {exact:.6} in floats, {quantized:.4} packed");

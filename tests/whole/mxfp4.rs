@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use llm_infer::checkpoint::{Checkpoint, PackedCache};
+use burn::tensor::DType;
+use llm_infer::checkpoint::{Checkpoint, PackedCache, WeightDtype};
 use llm_infer::convert::{ConvertOptions, Target, convert};
 use llm_infer::llm_model::quant::QuantFormat;
 use llm_infer::{Model, ModelOptions};
 use serde_json::Value;
 
-use crate::support::{PACKED, cpu, devices, fixture, furthest_logprob, greedy, load, run};
+use crate::support::{PACKED, check_steps, cpu, devices, fixture, furthest_logprob, greedy, ids, load_as, run};
 
 /// gpt_oss with 24 matrices of experts in MXFP4, as a folder and as a file of llama.cpp's converter (of other weights), and what
 /// transformers says of each.
@@ -29,15 +30,49 @@ fn furthest(model: &Model, expected: &Value) -> f64 {
 #[test]
 fn experts_in_mxfp4_compute_what_transformers_does() {
     for (path, expected) in models() {
-        let packed = furthest(&load(&path, &cpu()), &expected);
+        let packed = furthest(&load_as(&path, &cpu(), WeightDtype::Auto), &expected);
         assert!(packed < PACKED, "{}: {packed}", path.display());
         println!("{}: {packed:.4} on the CPU", path.display());
         // Graphics cards multiply the weights out, and compute in floats.
         for device in devices().into_iter().filter(|device| device.name.contains(':')) {
-            let multiplied = furthest(&load(&path, &device), &expected);
-            assert!(multiplied < 1e-3, "{} on {}: {multiplied}", path.display(), device.name);
+            let model = load_as(&path, &device, WeightDtype::Auto);
+            let multiplied = furthest(&model, &expected);
+            // Other weights that are halves are multiplied as halves.
+            let bound = if model.report().dtype == DType::F32 { 1e-3 } else { PACKED };
+            assert!(multiplied < bound, "{} on {}: {multiplied}", path.display(), device.name);
             println!("{}: {multiplied:.6} on {}", path.display(), device.name);
         }
+    }
+}
+
+/// 24 greedy tokens behind each prompt, and the five best of each step within 1e-3.
+#[test]
+fn experts_in_mxfp4_are_widened_where_a_type_is_asked_for() {
+    for (path, expected) in models() {
+        let cache = tempfile::tempdir().expect("folder");
+        let options = |dtype| ModelOptions { dtype, cache: Some(PackedCache::new(cache.path())), ..ModelOptions::new(cpu()) };
+        let load = |dtype| Model::load(&path.to_string_lossy(), &options(dtype)).expect("model");
+        // A cache that has the packed form is no matter of the others.
+        let packed = load(WeightDtype::Auto);
+        assert!(packed.report().cache.written.is_some());
+        let model = load(WeightDtype::F32);
+        for prompt in expected["prompts"].as_array().expect("prompts") {
+            let what = format!("{} {}", path.display(), prompt["name"]);
+            let done = run(&model, &ids(&prompt["prompt_tokens"]), &greedy(24));
+            assert_eq!(done.tokens, ids(&prompt["tokens"]), "{what}");
+            check_steps(&what, &prompt["top"], &done);
+        }
+        for (dtype, size) in [(WeightDtype::F32, 4), (WeightDtype::F16, 2), (WeightDtype::Bf16, 2)] {
+            let model = load(dtype);
+            let report = model.report();
+            let [unpacked] = &report.unpacked[..] else { panic!("{}: {report:?}", path.display()) };
+            assert_eq!((unpacked.format, unpacked.tensors, report.quantized.len()), (QuantFormat::Mxfp4, 24, 0));
+            // In memory a scale has 16 bits.
+            assert_eq!(unpacked.packed_bytes * 32 / 18 * size, unpacked.bytes, "{}: {unpacked:?}", path.display());
+            assert_eq!((model.scheme(), &report.cache.mapped, &report.cache.written), (None, &None, &None));
+        }
+        let again = load(WeightDtype::Auto);
+        assert_eq!((again.report().bytes_read, &again.report().unpacked[..]), (0, &[][..]), "{}: it is mapped", path.display());
     }
 }
 
@@ -72,7 +107,7 @@ fn a_packed_folder_keeps_experts_in_mxfp4() {
             let [stored, kept] = [&from, &to].map(|checkpoint| checkpoint.source().read_quantized(&info.name).expect("a matrix"));
             assert!(stored == kept, "{}: {}", path.display(), info.name);
         }
-        let [stored, kept] = [&path, &packed].map(|path| run(&load(path, &cpu()), &[5, 6, 7, 8], &greedy(16)).tokens);
+        let [stored, kept] = [&path, &packed].map(|path| run(&load_as(path, &cpu(), WeightDtype::Auto), &[5, 6, 7, 8], &greedy(16)).tokens);
         assert_eq!(stored, kept);
     }
 }

@@ -27,9 +27,14 @@ pub fn fixture(name: &str) -> PathBuf {
     fixtures().into_iter().find(|path| path.ends_with(name)).expect(name)
 }
 
-/// The model in `folder` in f32.
+/// The model in `folder` in f32, packed weights widened.
 pub fn load(folder: &Path, device: &DeviceInfo) -> Model {
-    let options = ModelOptions { dtype: WeightDtype::F32, ..ModelOptions::new(device.clone()) };
+    load_as(folder, device, WeightDtype::F32)
+}
+
+/// The model in `folder` with weights of type `dtype`; `Auto` keeps packed ones.
+pub fn load_as(folder: &Path, device: &DeviceInfo, dtype: WeightDtype) -> Model {
+    let options = ModelOptions { dtype, ..ModelOptions::new(device.clone()) };
     Model::load(&folder.to_string_lossy(), &options).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
 }
 

@@ -23,7 +23,7 @@ pub struct RunArgs {
     /// Context: most tokens of a sequence, prompt and answer together [default: the model's]
     #[arg(long, visible_alias = "context", value_name = "N", allow_negative_numbers = true, value_parser = tokens)]
     pub ctx: Option<usize>,
-    /// Type of the weights in memory; auto is as stored where the device has it
+    /// Type of the weights in memory; auto is as stored where the device has it, and keeps packed weights packed, which others widen
     #[arg(long, value_enum, default_value_t = Dtype::Auto, hide_default_value = true, value_name = "TYPE")]
     pub dtype: Dtype,
     /// Pack the weights while they are read: 8 bits, or 4 with embedding and head at 8

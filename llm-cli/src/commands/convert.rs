@@ -5,11 +5,10 @@ use std::io::Write;
 use llm_infer::checkpoint::Progress;
 use llm_infer::convert::{ConvertOptions, ConvertReport, convert};
 
-use super::inspect::size;
 use super::{Environment, print_json};
 use crate::args::{ConvertArgs, ModelArgs};
 use crate::models;
-use crate::ui::{Unit, plain};
+use crate::ui::{Unit, plain, size};
 
 pub fn run(args: &ConvertArgs, environment: &Environment, out: &mut dyn Write) -> anyhow::Result<()> {
     let Environment { common, ui, interrupt } = *environment;

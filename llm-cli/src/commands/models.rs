@@ -6,11 +6,10 @@ use std::time::{Duration, SystemTime};
 use llm_infer::checkpoint::{CacheEntry, PackedCache};
 use serde_json::json;
 
-use super::inspect::size;
 use super::{Environment, print_json};
 use crate::args::{CacheArgs, ModelsArgs, ModelsCommand};
 use crate::models;
-use crate::ui::{Failure, plain};
+use crate::ui::{Failure, plain, size};
 
 pub fn run(args: &ModelsArgs, environment: &Environment, out: &mut dyn Write) -> anyhow::Result<()> {
     match &args.command {

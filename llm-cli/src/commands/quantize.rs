@@ -5,10 +5,9 @@ use std::io::Write;
 use llm_infer::checkpoint::Progress;
 use llm_infer::quantize::{QuantizeOptions, QuantizeReport, Scheme, quality, quantize};
 
-use super::inspect::size;
 use super::{Environment, print_json};
 use crate::args::{ModelArgs, QuantizeArgs};
-use crate::ui::{Unit, plain};
+use crate::ui::{Unit, plain, size};
 use crate::{models, settings};
 
 pub fn run(args: &QuantizeArgs, environment: &Environment, out: &mut dyn Write) -> anyhow::Result<()> {

@@ -3,6 +3,7 @@
 //! Names and messages come from files of strangers: what a terminal would obey is escaped here, once for all of them.
 
 mod failure;
+mod numbers;
 mod plain;
 mod progress;
 mod usage;
@@ -12,6 +13,7 @@ use std::io::{IsTerminal, Write};
 use clap::builder::styling::{AnsiColor, Style};
 
 pub use failure::{BUG, Failure, INTERRUPTED, exit, report_panics_briefly};
+pub use numbers::{grouped, size};
 pub use plain::plain;
 use plain::{block, message};
 pub use progress::{Progress, Unit};

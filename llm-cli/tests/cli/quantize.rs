@@ -77,6 +77,21 @@ fn a_model_is_quantized_inspected_and_run() {
 }
 
 #[test]
+fn a_type_that_is_asked_for_widens_packed_weights_and_says_so() {
+    let (_folder, out) = place();
+    assert_eq!(run(&["quantize", &fixture("llama"), &out, "--scheme", "int8", "--device", "cpu"]).code, 0);
+    let base = ["generate", &out, "--prompt", "The cat", "--max-tokens", "1", "--device", "cpu", "--json"];
+    let (packed, wide) = (run(&base), run(&[&base[..], &["--dtype", "f32"]].concat()));
+    assert_eq!(packed.stderr, "");
+    assert_snapshot!(wide.stderr, @"note: 16 tensors of int8 widened to f32, 152.0 KiB instead of 40.4 KiB");
+    let bytes = |outcome: &crate::support::Outcome| outcome.json()["memory"]["weights_bytes"].as_u64().expect("bytes");
+    assert!(bytes(&wide) > 3 * bytes(&packed));
+    let refused = run(&[&base[..], &["--dtype", "f32", "--quantize", "int4"]].concat());
+    assert_eq!(refused.code, 2);
+    assert!(refused.stderr.contains("--quantize: got `int4` for a model that is quantized already"), "{}", refused.stderr);
+}
+
+#[test]
 fn the_report_is_json_where_asked() {
     let (folder, out) = place();
     let text = folder.path().join("text.txt");

@@ -29,7 +29,7 @@ fn inspect_says_what_runs_on_a_slower_path_and_why() {
     assert_eq!(run(&["inspect", &fixture("llama"), "--json"]).json()["slow_paths"], json!([]));
     for (name, stored, held, why) in [
         ("gptq-act-order", "gptq-act-order", "f32", "act-order"),
-        ("awq", "awq of 4 bits", "int8", "zero points differ"),
+        ("awq", "awq of 4 bits", "int5", "zero points differ"),
         ("gptq-small-groups", "gptq-odd-groups", "f32", "32 inputs of a block"),
     ] {
         let path = fixture(&format!("grouped/{name}"));

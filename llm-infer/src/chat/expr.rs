@@ -2,8 +2,9 @@
 
 use super::ops::negate;
 use super::render::{Args, Renderer};
-use super::value::{Eval, Frame, Kind, Loop, Value};
-use super::{filters, methods, tests};
+use super::scope::{Frame, Loop};
+use super::value::{Eval, Kind, Value};
+use super::{filters, methods, numbers, tests};
 use minijinja::machinery::ast::{BinOpKind, CallArg, Expr, UnaryOpKind};
 use std::rc::Rc;
 
@@ -77,15 +78,19 @@ impl Renderer<'_> {
             Expr::GetItem(item) => self.item(&self.expr(&item.expr, frame)?, &self.expr(&item.subscript_expr, frame)?),
             Expr::Slice(slice) => {
                 let value = self.expr(&slice.expr, frame)?;
-                let bound = |bound: &'t Option<Expr<'t>>| match bound {
-                    None => Ok(None),
-                    Some(bound) => match self.expr(bound, frame)? {
-                        Value::None => Ok(None),
-                        value => value.int().map(Some).ok_or("slice indices must be integers or None"),
-                    }
-                    .map_err(String::from),
-                };
-                self.slice(&value, bound(&slice.start)?, bound(&slice.stop)?, bound(&slice.step)?)
+                let mut bounds = [None; 3];
+                for (place, bound) in bounds.iter_mut().zip([&slice.start, &slice.stop, &slice.step]) {
+                    *place = match bound.as_ref().map(|bound| self.expr(bound, frame)).transpose()? {
+                        None | Some(Value::None) => None,
+                        Some(bound) => match (bound.int(), &value) {
+                            (Some(bound), _) => Some(bound),
+                            (None, Value::Undefined(message)) => return Err(message.to_string()),
+                            // What is no key of a value is undefined.
+                            (None, _) => return Ok(Value::undefined("slice indices must be integers or None")),
+                        },
+                    };
+                }
+                self.slice(&value, bounds[0], bounds[1], bounds[2])
             }
             Expr::Call(call) => {
                 let callee = self.expr(&call.expr, frame)?;
@@ -99,6 +104,7 @@ impl Renderer<'_> {
     fn negated<'t>(&self, expr: &'t Expr<'t>, frame: &Rc<Frame<'t>>) -> Eval<Option<Value<'t>>> {
         let object = |expr: &'t Expr<'t>| -> Eval<Option<Value<'t>>> {
             match expr {
+                _ if self.is_enclosed(expr) => Ok(None),
                 Expr::UnaryOp(unary) if matches!(unary.op, UnaryOpKind::Neg) => self.expr(&unary.expr, frame).map(Some),
                 _ => self.nested(|| self.negated(expr, frame)),
             }
@@ -115,6 +121,12 @@ impl Renderer<'_> {
             },
             _ => None,
         })
+    }
+
+    /// Whether parentheses end behind an expression, of which the parser keeps nothing.
+    fn is_enclosed(&self, expr: &Expr<'_>) -> bool {
+        let rest = self.source.get(expr.span().end_offset as usize..).unwrap_or_default();
+        rest.trim_start().starts_with(')')
     }
 
     fn constant<'t>(&self, value: &minijinja::Value) -> Eval<Value<'t>> {
@@ -259,6 +271,7 @@ impl Renderer<'_> {
             _ if methods::exists(value, name) => Some(Value::Method(Rc::new((value.clone(), name.to_owned())))),
             Value::Dict(dict) => dict.get_str(name).cloned(),
             Value::Namespace(vars) => vars.borrow().get(name).cloned(),
+            Value::Bool(_) | Value::Int(_) | Value::Float(_) => numbers::field(value, name),
             // The pairs of `groupby` have names.
             Value::List(pair) if pair.kind == Kind::Tuple && pair.items.len() == 2 => match name {
                 "grouper" => Some(pair.items[0].clone()),

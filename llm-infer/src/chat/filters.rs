@@ -3,11 +3,11 @@
 use super::render::{Args, Renderer};
 use super::text::Text;
 use super::value::{Eval, Kind, List, Value};
-use super::{format, json, lists, methods};
+use super::{format, json, letters, lines, lists, markup, methods, numbers, wrap};
 use std::rc::Rc;
 
 /// The filters there are.
-pub(super) const NAMES: [&str; 49] = [
+pub(super) const NAMES: [&str; 52] = [
     "abs",
     "attr",
     "batch",
@@ -19,6 +19,7 @@ pub(super) const NAMES: [&str; 49] = [
     "dictsort",
     "e",
     "escape",
+    "filesizeformat",
     "first",
     "float",
     "forceescape",
@@ -47,6 +48,7 @@ pub(super) const NAMES: [&str; 49] = [
     "slice",
     "sort",
     "string",
+    "striptags",
     "sum",
     "title",
     "tojson",
@@ -56,6 +58,7 @@ pub(super) const NAMES: [&str; 49] = [
     "upper",
     "urlencode",
     "wordcount",
+    "wordwrap",
     "xmlattr",
 ];
 
@@ -90,13 +93,13 @@ pub(super) fn apply<'t>(ctx: &Renderer<'_>, name: &str, value: Value<'t>, args: 
         "safe" => Ok(Value::Str(text()?)),
         "trim" => {
             let (text, chars) = (text()?, args.text(0, "chars")?);
-            Ok(Value::text(text.part(methods::strip(text.as_str(), chars.as_ref().map(|chars| chars.as_str()), true, true))))
+            Ok(Value::text(text.part(lines::strip(text.as_str(), chars.as_ref().map(|chars| chars.as_str()), true, true))))
         }
-        "lower" => Ok(Value::text(methods::lower(&*text()?))),
+        "lower" => Ok(Value::text(letters::lower(&*text()?))),
         "upper" => Ok(Value::text(text()?.map_chars(char::to_uppercase))),
-        "capitalize" => Ok(Value::text(methods::capitalize(&*text()?))),
+        "capitalize" => Ok(Value::text(letters::capitalize(&*text()?))),
         "title" => {
-            Ok(Value::text(methods::title(&*text()?, |c| !(methods::is_space(c) || "-({[<".contains(c)), |c| c.to_uppercase().collect())))
+            Ok(Value::text(letters::title(&*text()?, |c| !(letters::is_space(c) || "-({[<".contains(c)), |c| c.to_uppercase().collect())))
         }
         "center" => {
             let width = args.get(0, "width").cloned().unwrap_or(Value::Int(80));
@@ -106,6 +109,10 @@ pub(super) fn apply<'t>(ctx: &Renderer<'_>, name: &str, value: Value<'t>, args: 
             let (Some(old), Some(new)) = (args.get(0, "old"), args.get(1, "new")) else { return Err("replace takes two strings".into()) };
             methods::replaced(ctx, &text()?, &*old.to_text(&ctx.budget)?, &*new.to_text(&ctx.budget)?, &args)
         }
+        "wordwrap" => match &value {
+            Value::Str(text) => wrap::wordwrap(ctx, text, &args),
+            other => Err(format!("'{}' object has no attribute 'splitlines'", other.type_name())),
+        },
         "indent" => indent(ctx, &*text()?, &args),
         "truncate" => truncate(value, &args),
         "wordcount" => {
@@ -113,8 +120,10 @@ pub(super) fn apply<'t>(ctx: &Renderer<'_>, name: &str, value: Value<'t>, args: 
             let words = text.as_str().split(|c: char| !(c.is_alphanumeric() || c == '_'));
             Ok(Value::Int(words.filter(|word| !word.is_empty()).count() as i128))
         }
-        "escape" | "e" | "forceescape" => Ok(Value::text(escape(&*text()?))),
-        "urlencode" => Ok(Value::text(urlencode(&*text()?))),
+        "escape" | "e" | "forceescape" => Ok(Value::text(markup::escape(&*text()?))),
+        "striptags" => Ok(Value::text(markup::strip_tags(&*text()?))),
+        "xmlattr" => markup::attributes(ctx, &value, &args),
+        "urlencode" => markup::urlencode(ctx, &value),
         "pprint" => {
             let mut out = Text::default();
             value.write_repr(&mut out, &ctx.budget)?;
@@ -133,9 +142,10 @@ pub(super) fn apply<'t>(ctx: &Renderer<'_>, name: &str, value: Value<'t>, args: 
             (_, Some(int)) => Ok(Value::Int(int.abs())),
             _ => Err(format!("bad operand type for abs(): '{}'", value.type_name())),
         },
-        "int" => Ok(to_int(&value, &args)),
-        "float" => Ok(to_float(&value).or_else(|| args.get(0, "default").cloned()).unwrap_or(Value::Float(0.0))),
-        "round" => round(&value, &args),
+        "int" => Ok(numbers::to_int(&value, &args)),
+        "float" => Ok(numbers::to_float(&value).or_else(|| args.get(0, "default").cloned()).unwrap_or(Value::Float(0.0))),
+        "round" => numbers::round(&value, &args),
+        "filesizeformat" => numbers::file_size(&value, &args),
         "list" => Value::list(listed()?.items.clone()),
         "first" => Ok(first(&value, ctx)?.unwrap_or_else(|| Value::undefined("No first item, sequence was empty."))),
         "last" => Ok(listed()?.items.last().cloned().unwrap_or_else(|| Value::undefined("No last item, sequence was empty."))),
@@ -191,7 +201,7 @@ fn indent<'t>(ctx: &Renderer<'_>, text: &Text, args: &Args<'t>) -> Eval<Value<'t
         }
         None => Rc::new(Text::template("    ")),
     };
-    let mut lines = methods::split_lines(text.as_str(), false);
+    let mut lines = lines::split_lines(text.as_str(), false);
     if text.is_empty() || text.as_str().ends_with(['\n', '\r']) {
         lines.push("");
     }
@@ -231,85 +241,6 @@ fn truncate<'t>(value: Value<'t>, args: &Args<'t>) -> Eval<Value<'t>> {
     let mut out = text.part(head);
     out.push(&end);
     Ok(Value::text(out))
-}
-
-fn escape(text: &Text) -> Text {
-    let mut out = Text::default();
-    for (at, c) in text.as_str().char_indices() {
-        let user = text.is_user(at);
-        match c {
-            '&' => out.push_str("&amp;", user),
-            '<' => out.push_str("&lt;", user),
-            '>' => out.push_str("&gt;", user),
-            '\'' => out.push_str("&#39;", user),
-            '"' => out.push_str("&#34;", user),
-            c => out.push_char(c, user),
-        }
-    }
-    out
-}
-
-fn urlencode(text: &Text) -> Text {
-    let mut out = Text::default();
-    for (at, byte) in text.as_str().bytes().enumerate() {
-        let user = text.is_user(at);
-        if byte.is_ascii_alphanumeric() || b"_.-~/".contains(&byte) {
-            out.push_char(char::from(byte), user);
-        } else {
-            out.push_str(&format!("%{byte:02X}"), user);
-        }
-    }
-    out
-}
-
-fn to_int<'t>(value: &Value<'t>, args: &Args<'t>) -> Value<'t> {
-    let default = args.get(0, "default").cloned().unwrap_or(Value::Int(0));
-    match value {
-        Value::Float(value) if value.is_finite() => Value::Int(*value as i128),
-        Value::Str(text) => {
-            let text = text.as_str().trim();
-            let base = args.int(1, "base").ok().flatten().and_then(|base| u32::try_from(base).ok()).filter(|base| (2..=36).contains(base));
-            let digits = match base {
-                Some(16) => text.trim_start_matches("0x"),
-                Some(8) => text.trim_start_matches("0o"),
-                Some(2) => text.trim_start_matches("0b"),
-                _ => text,
-            };
-            match i128::from_str_radix(digits, base.unwrap_or(10)) {
-                Ok(int) => Value::Int(int),
-                Err(_) => text.parse::<f64>().ok().filter(|value| value.is_finite()).map_or(default, |value| Value::Int(value as i128)),
-            }
-        }
-        other => other.int().map_or(default, Value::Int),
-    }
-}
-
-fn to_float<'t>(value: &Value<'t>) -> Option<Value<'t>> {
-    match value {
-        Value::Str(text) => text.as_str().trim().parse().ok().map(Value::Float),
-        other => other.number().map(Value::Float),
-    }
-}
-
-/// `round(precision=0, method='common')`: halves go to the even neighbour, as Python's `round` does.
-fn round<'t>(value: &Value<'t>, args: &Args<'t>) -> Eval<Value<'t>> {
-    let number = value.number().ok_or_else(|| format!("type {} doesn't define __round__ method", value.type_name()))?;
-    let precision = args.int(0, "precision")?.unwrap_or(0).clamp(-300, 300) as i32;
-    let method = args.text(1, "method")?;
-    let scale = 10f64.powi(precision);
-    match method.as_ref().map(|method| method.as_str()) {
-        // Python's `ceil` and `floor` give whole numbers, which know no minus zero.
-        Some("ceil") => Ok(Value::Float(((number * scale).ceil() + 0.0) / scale)),
-        Some("floor") => Ok(Value::Float(((number * scale).floor() + 0.0) / scale)),
-        None | Some("common") if value.int().is_some() && precision >= 0 => Ok(Value::Int(value.int().unwrap_or_default())),
-        // The decimal expansion decides the halves: 2.675 is below its half in binary.
-        None | Some("common") if precision > 0 => {
-            Ok(Value::Float(format!("{number:.*}", precision.unsigned_abs() as usize).parse().unwrap_or(number)))
-        }
-        None | Some("common") if value.int().is_some() => Ok(Value::Int(((number * scale).round_ties_even() / scale) as i128)),
-        None | Some("common") => Ok(Value::Float((number * scale).round_ties_even() / scale)),
-        Some(_) => Err("method must be common, ceil or floor".into()),
-    }
 }
 
 fn reverse<'t>(value: &Value<'t>, list: &List<'t>) -> Eval<Value<'t>> {

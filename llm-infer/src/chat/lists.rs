@@ -3,7 +3,7 @@
 use super::filters::apply;
 use super::render::{Args, Renderer};
 use super::value::{Eval, Kind, Value};
-use super::{methods, tests};
+use super::{letters, methods, tests};
 use std::cmp::Ordering;
 use std::rc::Rc;
 
@@ -88,7 +88,7 @@ impl<'t> Keys<'_, 't> {
         Ok(match value {
             Value::Str(text) if !self.case_sensitive => {
                 ctx.budget.grow(text.len())?;
-                Value::text(methods::lower(&text))
+                Value::text(letters::lower(&text))
             }
             other => other,
         })

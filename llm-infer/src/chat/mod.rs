@@ -10,6 +10,7 @@
 
 mod budget;
 mod clock;
+mod equality;
 mod expr;
 #[cfg(test)]
 mod faults;
@@ -18,30 +19,37 @@ mod format;
 #[cfg(test)]
 mod golden;
 mod json;
+mod letters;
+mod lines;
 mod lists;
+mod markup;
 mod methods;
 mod names;
+mod numbers;
 mod ops;
 #[cfg(test)]
 mod python;
 mod render;
 mod repr;
+mod scope;
 mod source;
 pub(crate) use source::{missing as missing_template, token_content};
 mod tests;
 mod text;
 mod value;
+mod wrap;
 
 use crate::{Error, Result};
 use budget::Budget;
 use minijinja::machinery::{Token, WhitespaceConfig, ast::Stmt, parse, tokenize};
 use names::FilterNames;
 use render::Renderer;
+use scope::Frame;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use std::ops::Range;
 use text::Text;
-use value::{Eval, Frame, Value};
+use value::{Eval, Value};
 
 /// Roles that a template may build a control token of, as in `'<|' + role + '|>'`.
 const ROLES: [&str; 10] =

@@ -32,7 +32,8 @@ impl Renderer<'_> {
                 Ok(Value::text(out))
             }
             Value::Undefined(message) => Err(message.to_string()),
-            other => Err(format!("'{}' object is not subscriptable", other.type_name())),
+            // What a value has no item for is undefined.
+            other => Ok(Value::undefined(format!("'{}' object is not subscriptable", other.type_name()))),
         }
     }
 

@@ -4,8 +4,9 @@
 //! `set` writes the innermost one.
 
 use super::budget::Budget;
+use super::scope::{Frame, Loop, Macro};
 use super::text::Text;
-use super::value::{Eval, Frame, Kind, List, Loop, Macro, Value};
+use super::value::{Eval, Kind, List, Value};
 use minijinja::machinery::ast::{self, Expr, Spanned, Stmt};
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};

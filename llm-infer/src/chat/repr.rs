@@ -1,6 +1,7 @@
 //! How Python spells values: `str`, `repr` and the digits of floats.
 
 use super::budget::Budget;
+use super::letters::is_printable;
 use super::text::Text;
 use super::value::{Eval, Kind, List, Value};
 use std::rc::Rc;
@@ -101,14 +102,6 @@ fn write_str_repr(text: &Text, out: &mut Text) {
         }
     }
     out.push_char(quote, false);
-}
-
-/// Python's `str.isprintable`: Rust escapes the same Unicode categories, and combining marks only at the start of a text.
-fn is_printable(c: char) -> bool {
-    c.is_ascii_graphic()
-        || c == ' '
-        || matches!(c, '\'' | '"' | '\\')
-        || !['a', c].iter().collect::<String>().escape_debug().to_string().contains('\\')
 }
 
 /// Python's `repr(float)`: the shortest digits that read back, with an exponent below 1e-4 and from 1e16 on.

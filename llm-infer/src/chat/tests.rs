@@ -2,7 +2,7 @@
 
 use super::render::{Args, Renderer};
 use super::value::{Eval, Value};
-use super::{filters, methods};
+use super::{filters, letters};
 use minijinja::machinery::ast::CompareOpKind;
 
 /// Whether `value is name(args)`.
@@ -57,7 +57,7 @@ pub(super) fn test<'t>(ctx: &Renderer<'_>, name: &str, value: &Value<'t>, args: 
         "even" => remainder(&Value::Int(2))? == 0,
         "odd" => remainder(&Value::Int(2))? == 1,
         "divisibleby" => remainder(operand()?)? == 0,
-        "lower" => methods::is_lower(value.to_text(&ctx.budget)?.as_str()),
+        "lower" => letters::is_lower(value.to_text(&ctx.budget)?.as_str()),
         "upper" => {
             let text = value.to_text(&ctx.budget)?;
             text.as_str().chars().any(char::is_uppercase) && !text.as_str().chars().any(char::is_lowercase)

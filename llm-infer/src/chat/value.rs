@@ -1,11 +1,12 @@
 //! The values of a template, with Python's equality, truth and spelling, as jinja2 has them.
 
 use super::budget::Budget;
+use super::equality::same_key;
+use super::scope::{Loop, Macro};
 use super::text::Text;
-use minijinja::machinery::ast;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 /// Why a rendering ended: the message of the template or of the engine.
 pub(super) type Eval<T> = Result<T, String>;
@@ -94,47 +95,6 @@ pub(super) struct Dict<'t> {
     nesting: u16,
 }
 
-/// The `loop` variable.
-pub(super) struct Loop<'t> {
-    pub items: Rc<List<'t>>,
-    pub index0: Cell<usize>,
-    pub depth0: usize,
-    pub last_changed: RefCell<Option<Vec<Value<'t>>>>,
-    pub recursive: Option<(&'t ast::ForLoop<'t>, Weak<Frame<'t>>)>,
-}
-
-/// A macro and the scope it was declared in.
-pub(super) struct Macro<'t> {
-    pub decl: &'t ast::Spanned<ast::Macro<'t>>,
-    pub scope: Weak<Frame<'t>>,
-}
-
-/// The variables of one scope.
-pub(super) struct Frame<'t> {
-    pub vars: RefCell<HashMap<&'t str, Value<'t>>>,
-    pub parent: Option<Rc<Frame<'t>>>,
-}
-
-impl<'t> Frame<'t> {
-    pub fn new(parent: Option<Rc<Self>>) -> Rc<Self> {
-        Rc::new(Self { vars: RefCell::default(), parent })
-    }
-
-    pub fn set(&self, name: &'t str, value: Value<'t>) {
-        self.vars.borrow_mut().insert(name, value);
-    }
-
-    pub fn get(&self, name: &str) -> Option<Value<'t>> {
-        let mut frame = self;
-        loop {
-            if let Some(value) = frame.vars.borrow().get(name) {
-                return Some(value.clone());
-            }
-            frame = frame.parent.as_deref()?;
-        }
-    }
-}
-
 impl<'t> Dict<'t> {
     pub fn get(&self, key: &Value<'t>) -> Option<&Value<'t>> {
         let at = match key {
@@ -146,18 +106,6 @@ impl<'t> Dict<'t> {
 
     pub fn get_str(&self, name: &str) -> Option<&Value<'t>> {
         self.index.get(name).map(|at| &self.entries[*at].1)
-    }
-}
-
-/// Equality of dictionary keys: `1`, `1.0` and `true` are one key in Python.
-fn same_key(a: &Value<'_>, b: &Value<'_>) -> bool {
-    match (a, b) {
-        (Value::None, Value::None) => true,
-        (Value::Str(a), Value::Str(b)) => a.as_str() == b.as_str(),
-        (Value::List(a), Value::List(b)) => {
-            a.kind == b.kind && a.items.len() == b.items.len() && a.items.iter().zip(&b.items).all(|(a, b)| same_key(a, b))
-        }
-        _ => matches!((a.number(), b.number()), (Some(a), Some(b)) if a == b),
     }
 }
 
@@ -351,53 +299,5 @@ impl<'t> Value<'t> {
             Self::List(list) => Ok(list),
             _ => Err("not a list".into()),
         }
-    }
-
-    /// Python's `a == b`.
-    pub fn equals(&self, other: &Self, budget: &Budget) -> Eval<bool> {
-        budget.spend(1)?;
-        Ok(match (self, other) {
-            (Self::Undefined(_), Self::Undefined(_)) | (Self::None, Self::None) => true,
-            (Self::Str(a), Self::Str(b)) => a.as_str() == b.as_str(),
-            (Self::List(a), Self::List(b)) => {
-                if Rc::ptr_eq(a, b) {
-                    return Ok(true);
-                }
-                if a.kind != b.kind || a.items.len() != b.items.len() || matches!(a.kind, Kind::Generator | Kind::Values) {
-                    return Ok(false);
-                }
-                if !a.kind.is_indexed() {
-                    return Ok(a.items.iter().all(|a| b.items.iter().any(|b| same_key(a, b))));
-                }
-                for (a, b) in a.items.iter().zip(&b.items) {
-                    if !a.equals(b, budget)? {
-                        return Ok(false);
-                    }
-                }
-                true
-            }
-            (Self::Dict(a), Self::Dict(b)) => {
-                if Rc::ptr_eq(a, b) {
-                    return Ok(true);
-                }
-                if a.entries.len() != b.entries.len() {
-                    return Ok(false);
-                }
-                for (key, a) in &a.entries {
-                    match b.get(key) {
-                        Some(b) if a.equals(b, budget)? => {}
-                        _ => return Ok(false),
-                    }
-                }
-                true
-            }
-            (Self::Namespace(a), Self::Namespace(b)) => Rc::ptr_eq(a, b),
-            (Self::Macro(a), Self::Macro(b)) => Rc::ptr_eq(a, b),
-            (Self::Function(a), Self::Function(b)) => a == b,
-            _ => match (self.int(), other.int()) {
-                (Some(a), Some(b)) => a == b,
-                _ => matches!((self.number(), other.number()), (Some(a), Some(b)) if a == b),
-            },
-        })
     }
 }

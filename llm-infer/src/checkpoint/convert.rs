@@ -21,12 +21,31 @@ pub(crate) fn convert(data: TensorData, target: DType, info: &TensorInfo) -> Res
         return Ok(widened);
     }
     if let Some((index, value)) = first(&data, |value| value.is_finite() && value.abs() >= overflow(target)) {
-        let expected = format!("a value that {} can hold", target.name());
-        return Err(Error::invalid(&info.file, place(info, index), format!("`{value:e}`"), expected)
-            .with_hint("load with `--dtype f32` or `--dtype bf16`"));
+        return Err(too_large(info, index, value, target));
     }
     data.try_cast(target)
         .map_err(|error| Error::invalid(&info.file, format!("tensor `{}`", info.name), error, format!("data of dtype {}", target.name())))
+}
+
+/// Puts `values`, which stand from `index` on in the tensor `info`, into the bytes of `out` as `target`, a type of floats; a value that
+/// `target` cannot hold is refused.
+pub(super) fn put(values: &[f32], index: usize, info: &TensorInfo, target: DType, out: &mut [u8]) -> Result<()> {
+    let limit = overflow(target);
+    if let Some(at) = values.iter().position(|value| f64::from(value.abs()) >= limit) {
+        return Err(too_large(info, index + at, values[at].into(), target));
+    }
+    let halves = out.as_chunks_mut().0.iter_mut().zip(values);
+    match target {
+        DType::F16 => halves.for_each(|(half, value)| *half = f16::from_f32(*value).to_ne_bytes()),
+        DType::BF16 => halves.for_each(|(half, value)| *half = bf16::from_f32(*value).to_ne_bytes()),
+        _ => out.as_chunks_mut().0.iter_mut().zip(values).for_each(|(float, value)| *float = value.to_ne_bytes()),
+    }
+    Ok(())
+}
+
+fn too_large(info: &TensorInfo, index: usize, value: f64, target: DType) -> Error {
+    let expected = format!("a value that {} can hold", target.name());
+    Error::invalid(&info.file, place(info, index), format!("`{value:e}`"), expected).with_hint("load with `--dtype f32` or `--dtype bf16`")
 }
 
 /// Halves as f32, the commonest conversion, by the processor's own instructions.

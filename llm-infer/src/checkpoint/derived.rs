@@ -111,9 +111,13 @@ impl Part {
         Err(Error::invalid(&stored.file, format!("tensor `{}`", stored.name), got, "one type"))
     }
 
-    /// Refuses rows that the stored tensor does not have.
+    /// Refuses rows that the stored tensor does not have, and packed ones that would have to be taken apart.
     fn check(&self) -> Result<()> {
         let rows = self.table()[0];
+        if self.stored.format.is_some() && (self.piece.transposed || self.piece.flat || self.piece.plus_one) {
+            let field = format!("tensor `{}`", self.stored.name);
+            return Err(Error::invalid(&self.stored.file, field, self.stored.type_name(), format!("floats for `{}`", self.piece.path)));
+        }
         match self.piece.rows.iter().flatten().max() {
             Some(last) if *last >= rows => {
                 let expected = format!("at least {} rows for `{}`", last + 1, self.piece.path);

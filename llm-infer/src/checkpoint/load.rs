@@ -20,6 +20,7 @@ use super::packed::{CacheReport, Packed, Slot};
 use super::report::{LoadReport, Mismatch};
 use super::resident::{Resident, tensor};
 use super::source::{TensorInfo, WeightSource};
+use super::widen::widen_rows;
 use crate::quantize::{Room, pack, pack_rows, rtn};
 use crate::{Error, Result};
 
@@ -61,6 +62,7 @@ pub(super) fn fill<M: Module>(
         quantized: Vec::new(),
         converted: Vec::new(),
         widened: Vec::new(),
+        unpacked: Vec::new(),
         unexpected: plan.unexpected,
         ignored: plan.ignored,
         other_parts: Vec::new(),
@@ -195,9 +197,12 @@ fn held_dtype(info: &TensorInfo, matrices: DType) -> DType {
     }
 }
 
-/// The format that the matrix at `path` is packed in; `None` for one that stays in floats.
+/// The format that the matrix at `path` is packed in; `None` for one that is held in floats.
 fn format_of(info: &TensorInfo, path: &str, options: &LoadOptions) -> Option<QuantFormat> {
-    info.format.or_else(|| options.quantize.map(|scheme| scheme.format_of(path)))
+    match info.format {
+        Some(format) => (options.dtype == WeightDtype::Auto).then_some(format),
+        None => options.quantize.map(|scheme| scheme.format_of(path)),
+    }
 }
 
 /// The format that most of the matrices have.
@@ -254,9 +259,12 @@ impl<'a> Loader<'a> {
         let data = match self.packed.tensor(path) {
             Some(data) => data,
             None => {
-                let data = convert(self.source.read(&info.name)?, target, info)?;
+                let data = match info.format {
+                    Some(_) => self.widened(info, target)?,
+                    None => self.resident.keep(convert(self.source.read(&info.name)?, target, info)?),
+                };
                 self.packed.put(path, &data);
-                self.resident.keep(data)
+                data
             }
         };
         self.unsynced += data.as_bytes().len();
@@ -269,7 +277,15 @@ impl<'a> Loader<'a> {
         Ok(data)
     }
 
-    /// Reads the matrix at `path` where it is quantized or shall be; only its tiles go to the device.
+    /// The floats that a packed matrix means.
+    fn widened(&mut self, info: &TensorInfo, target: DType) -> Result<TensorData> {
+        let mut room = self.resident.room(info.elements() * target.size());
+        let rows = self.source.quantized_rows(&info.name)?;
+        widen_rows(&*rows, info, target, &mut room, |done| self.step(info, done))?;
+        Ok(tensor(room, &info.shape, target))
+    }
+
+    /// Reads the matrix at `path` where it stays quantized, or shall be; only its tiles go to the device.
     fn pack(&mut self, path: &str, weight: &mut Weight) -> Result<()> {
         let Some(info) = self.wanted.get(path).copied() else { return Ok(()) };
         let Some(format) = format_of(info, path, self.options) else { return Ok(()) };
@@ -297,11 +313,7 @@ impl<'a> Loader<'a> {
         let ([values, factors], format) = (shape.dims(), shape.format);
         let mut rooms = [(values, DType::I32), (factors, format.factor_dtype())]
             .map(|(dims, dtype)| self.resident.room(dims.iter().product::<usize>() * dtype.size()));
-        let rows = shape.rows.max(1) as u64;
-        let step = |done: usize| {
-            self.tell(info, Some(info.bytes / rows * done as u64));
-            require_uncancelled(self.options.cancel)
-        };
+        let step = |done: usize| self.step(info, done);
         let [values_room, factors_room] = &mut rooms;
         let room = Room { values: values_room, factors: factors_room };
         if info.format.is_some() {
@@ -313,6 +325,13 @@ impl<'a> Loader<'a> {
         }
         let [values_room, factors_room] = rooms;
         Ok([tensor(values_room, &values, DType::I32), tensor(factors_room, &factors, format.factor_dtype())])
+    }
+
+    /// Says that `done` rows of the tensor `info` are, and may end the load.
+    fn step(&self, info: &TensorInfo, done: usize) -> Result<()> {
+        let rows = info.shape.first().copied().unwrap_or(1).max(1) as u64;
+        self.tell(info, Some(info.bytes / rows * done as u64));
+        require_uncancelled(self.options.cancel)
     }
 
     /// Says that the tensor `info` is done, or of how many of its bytes something is made.

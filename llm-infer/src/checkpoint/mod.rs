@@ -40,6 +40,7 @@ mod stacked;
 #[cfg(test)]
 mod tests;
 mod text;
+mod widen;
 
 use std::path::{Path, PathBuf};
 
@@ -61,7 +62,7 @@ pub(crate) use options::require_uncancelled;
 pub use options::{LoadOptions, Progress, SaveOptions, Stage, WeightDtype};
 pub use packed::{CacheEntry, CacheReport, PackedCache};
 pub(crate) use quantized_file::{Form, Planned, QuantizedFile};
-pub use report::{CheckReport, Conversion, LoadReport};
+pub use report::{CheckReport, Conversion, LoadReport, Unpacked};
 pub(crate) use restored::Restored;
 pub use rows::QuantRows;
 pub use sharded::Sharded;

@@ -15,7 +15,8 @@ use crate::{Error, Result};
 pub struct LoadOptions<'a> {
     /// Where the weights go.
     pub device: Device,
-    /// The dtype of the matrices; vectors (norms, biases) are always f32.
+    /// The dtype of the matrices; vectors (norms, biases) are always f32. Packed ones stay as they are under [`WeightDtype::Auto`], and
+    /// are widened to any other, so that activations are not rounded either.
     pub dtype: WeightDtype,
     /// Packs the matrices as they are read.
     pub quantize: Option<Scheme>,

@@ -31,6 +31,9 @@ pub struct LoadReport {
     pub converted: Vec<Conversion>,
     /// Types of packed tensors that were widened as they have no packed form here, and how many there were of each.
     pub widened: Vec<(&'static str, usize)>,
+    /// Packed tensors that were widened to floats, by format: all of them where [`LoadOptions::dtype`](super::LoadOptions::dtype) asks
+    /// for a type.
+    pub unpacked: Vec<Unpacked>,
     /// Tensors in the files that the model has no place for.
     pub unexpected: Vec<String>,
     /// Tensors left out on purpose: what is computed, or tied to another.
@@ -52,6 +55,19 @@ pub struct Conversion {
     pub to: DType,
     /// How many tensors.
     pub tensors: usize,
+}
+
+/// Packed tensors that are floats in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unpacked {
+    /// The format that they are stored in.
+    pub format: QuantFormat,
+    /// How many tensors.
+    pub tensors: usize,
+    /// The bytes that they would take packed.
+    pub packed_bytes: u64,
+    /// The bytes that they take.
+    pub bytes: u64,
 }
 
 impl LoadReport {
@@ -103,6 +119,20 @@ impl LoadReport {
         }
     }
 
+    fn count_unpacked(&mut self, info: &TensorInfo, format: QuantFormat, to: DType) {
+        let width = info.shape.last().copied().unwrap_or(1).max(1);
+        let packed_bytes = format.bytes(info.elements() / width, width) as u64;
+        let bytes = (info.elements() * to.size()) as u64;
+        match self.unpacked.iter_mut().find(|known| known.format == format) {
+            Some(known) => {
+                known.tensors += 1;
+                known.packed_bytes += packed_bytes;
+                known.bytes += bytes;
+            }
+            None => self.unpacked.push(Unpacked { format, tensors: 1, packed_bytes, bytes }),
+        }
+    }
+
     /// Counts one tensor that was loaded as `to`.
     pub(super) fn count(&mut self, info: &TensorInfo, to: DType) {
         self.tensors += 1;
@@ -110,8 +140,10 @@ impl LoadReport {
         self.bytes_read += info.bytes;
         self.bytes += (info.elements() * to.size()) as u64;
         self.count_widened(info);
-        // What is quantized is read as f32.
-        let from = if info.format.is_some() { DType::F32 } else { info.dtype };
+        if let Some(format) = info.format {
+            return self.count_unpacked(info, format, to);
+        }
+        let from = info.dtype;
         if from == to {
             return;
         }

@@ -9,6 +9,9 @@ use llm_model::quant::{Flaw, QuantMatrix, QuantShape, RowsMut, StoredMatrix, til
 
 use crate::{Error, Result};
 
+/// Weights of the strips between two calls of a `step`: some milliseconds where they are read, and tens where they are rounded.
+const STEP: usize = 4 << 20;
+
 /// The rows of a quantized tensor, which any thread may read in any order.
 pub trait QuantRows: Send + Sync {
     /// Format, outputs and inputs.
@@ -71,6 +74,25 @@ pub fn for_each_strip(shape: QuantShape, strips: Range<usize>, work: impl Fn(usi
         }
     });
     failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), |(_, error)| Err(error))
+}
+
+/// As [`for_each_strip`] for all strips; `step` is told now and then how many rows are done, and may end it.
+///
+/// # Errors
+///
+/// As [`for_each_strip`], and what `step` says.
+pub fn for_all_strips(
+    shape: QuantShape,
+    mut step: impl FnMut(usize) -> Result<()>,
+    work: impl Fn(usize, &mut Strip) -> Result<()> + Sync,
+) -> Result<()> {
+    let strips = shape.rows.div_ceil(tiles::ROWS);
+    let at_once = (STEP / (tiles::ROWS * shape.width).max(1)).max(1);
+    for from in (0..strips).step_by(at_once) {
+        step(from * tiles::ROWS)?;
+        for_each_strip(shape, from..strips.min(from + at_once), &work)?;
+    }
+    Ok(())
 }
 
 /// All `rows` as a file of ours holds them.

@@ -58,8 +58,7 @@ fn reason(info: &TensorInfo, method: &str, bits: usize) -> Option<(String, &'sta
         let (_, why) = REASONS.iter().find(|(end, _)| packing.ends_with(end))?;
         return Some((packing.to_owned(), info.format.map_or("f32", QuantFormat::name), why));
     }
-    (info.format == Some(QuantFormat::Int8) && bits < 8).then(|| {
-        let why = "its zero points differ, and no form of fewer bits has those exactly";
-        (format!("{method} of {bits} bits"), QuantFormat::Int8.name(), why)
-    })
+    let held = info.format.filter(|format| matches!(format, QuantFormat::Int5 | QuantFormat::Int8) && bits < format.bits())?;
+    let why = "its zero points differ, and no form of fewer bits has those exactly";
+    Some((format!("{method} of {bits} bits"), held.name(), why))
 }

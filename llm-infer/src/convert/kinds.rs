@@ -103,7 +103,7 @@ fn refused(info: &TensorInfo, wanted: Option<GgmlType>) -> Error {
             &info.file,
             field,
             info.type_name(),
-            "a type that is kept bit for bit: q8_0, q4_0, q4_1, mxfp4, iq4_nl, or floats",
+            "a type that is kept bit for bit: q8_0, q4_0, q4_1, q5_0, q5_1, mxfp4, iq4_nl, or floats",
         )
         .with_hint("`--dtype f16` or `--dtype f32` writes the floats that it means");
     };

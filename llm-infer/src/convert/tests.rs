@@ -22,16 +22,18 @@ const REFUSED: &[(&str, &str)] = &[
     ("gpt_neox-sequential", "attention_bias: got"),
     ("gpt_oss", "clipped_gate: got"),
     ("llama-dynamic", "rope: got"),
-    ("mistral-window", "sliding_windows: got"),
+    ("mistral-window", "sliding_window: got `7`"),
+    ("mixtral", "sliding_window: got `9`"),
     ("olmo2-biases", "attention_bias: got"),
     ("phi", "qk_norm: got"),
-    ("qwen2-window", "sliding_windows: got"),
+    ("qwen2-window", "sliding_window: got `6`"),
     ("qwen2_moe", "mlp_only_layers: got"),
     ("qwen2_moe-window", "mlp_only_layers: got"),
     ("qwen3_moe", "mlp_only_layers: got"),
     ("qwen3_moe-window", "mlp_only_layers: got"),
     ("smollm3", "rotations: got"),
     ("smollm3-window", "attention_bias: got"),
+    ("starcoder2", "sliding_window: got `7`"),
     ("starcoder2-plain", "attention_bias: got"),
 ];
 
@@ -186,6 +188,35 @@ fn what_a_file_cannot_say_is_refused() {
         assert!(error.to_string().contains(field), "{name}: {error}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// Whatever the family, and only where it hides something.
+#[test]
+fn windows_that_files_have_no_word_for_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = |name: &str, window: usize| {
+        let path = folder.path().join(format!("{name}-{window}"));
+        std::fs::create_dir(&path).unwrap();
+        for entry in std::fs::read_dir(fixture(name)).unwrap().map(|entry| entry.unwrap()) {
+            std::fs::copy(entry.path(), path.join(entry.file_name())).unwrap();
+        }
+        let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(path.join("config.json")).unwrap()).unwrap();
+        config["sliding_window"] = window.into();
+        std::fs::write(path.join("config.json"), config.to_string()).unwrap();
+        path
+    };
+    for name in ["mistral-window", "mixtral", "starcoder2"] {
+        let positions = Checkpoint::open(fixture(name)).unwrap().model_config().unwrap().max_position_embeddings;
+        let out = folder.path().join(format!("{name}.gguf"));
+        let error = convert(&copy(name, positions - 1).to_string_lossy(), &out, &ConvertOptions::default()).unwrap_err().to_string();
+        let expected = format!("sliding_window: got `{}`, expected no window below max_position_embeddings", positions - 1);
+        assert!(error.contains(&expected) && !out.exists(), "{name}: {error}");
+        let whole = copy(name, positions);
+        run(&whole, &out, WeightType::Auto);
+        let [read, meant] = [&out, &whole].map(|path| Checkpoint::open(path).unwrap().model_config().unwrap());
+        assert!(read.sliding_windows.iter().all(Option::is_none), "{name}");
+        assert_eq!(keys::difference(&read, &meant), None, "{name}");
+    }
 }
 
 #[test]

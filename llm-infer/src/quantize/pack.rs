@@ -8,10 +8,7 @@ use half::{bf16, f16};
 use llm_model::quant::{QuantFormat, QuantMatrix, QuantShape, tiles};
 
 use crate::Result;
-use crate::checkpoint::rows::{QuantRows, Strip, for_each_strip};
-
-/// Weights that are packed between two calls of `step`: some milliseconds where they are read, and tens where they are rounded.
-const STEP: usize = 4 << 20;
+use crate::checkpoint::rows::{QuantRows, Strip, for_all_strips};
 
 /// Where the tiles of a matrix go: bytes of values and of factors, as many as [`QuantShape::dims`] says, which are zeros.
 pub struct Room<'a> {
@@ -52,24 +49,19 @@ fn pack_strips(
     shape: QuantShape,
     room: Room,
     fill: impl Fn(usize, &mut Strip) -> Result<()> + Sync,
-    mut step: impl FnMut(usize) -> Result<()>,
+    step: impl FnMut(usize) -> Result<()>,
 ) -> Result<()> {
     let strips = shape.rows.div_ceil(tiles::ROWS);
     let (values, factors) = (room.values.len() / strips.max(1), room.factors.len() / strips.max(1));
     let pieces: Vec<_> =
         room.values.chunks_exact_mut(values.max(1)).zip(room.factors.chunks_exact_mut(factors.max(1))).map(Mutex::new).collect();
-    let at_once = (STEP / (tiles::ROWS * shape.width).max(1)).max(1);
-    for from in (0..strips).step_by(at_once) {
-        step(from * tiles::ROWS)?;
-        for_each_strip(shape, from..strips.min(from + at_once), |first, strip| {
-            fill(first, strip)?;
-            let mut piece = pieces[first / tiles::ROWS].lock().unwrap_or_else(PoisonError::into_inner);
-            let (values, factors) = &mut *piece;
-            tiles::pack_strip(&strip.rows, values, factors);
-            Ok(())
-        })?;
-    }
-    Ok(())
+    for_all_strips(shape, step, |first, strip| {
+        fill(first, strip)?;
+        let mut piece = pieces[first / tiles::ROWS].lock().unwrap_or_else(PoisonError::into_inner);
+        let (values, factors) = &mut *piece;
+        tiles::pack_strip(&strip.rows, values, factors);
+        Ok(())
+    })
 }
 
 /// `count` numbers from `from` on in f32.

@@ -1,6 +1,8 @@
 //! Random tokenizers compared with the `tokenizers` library of Python, which made the cases.
 
 use super::*;
+use crate::chat::Rendered;
+use std::path::Path;
 
 /// Cases by `tests/differential/tokenizers_cases.py`: those that are committed, or any others.
 fn cases() -> Vec<Json> {

@@ -1,8 +1,10 @@
 //! The library's ids for ordinary text, no control ids for text of users, and decoding without half characters.
 
 use super::*;
+use crate::chat::Rendered;
 use proptest::prelude::*;
 use serde_json::json;
+use std::path::Path;
 
 fn data(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("LLM_TEST_DATA")

@@ -14,6 +14,9 @@ pub const ROTATE_A_PART: [&str; 4] = ["phi2", "gptneox", "stablelm", "glm4"];
 /// Layers and heads of the models whose scores have another factor than 1 / √head_dim: Gemma 2 and 3 of 27 billion weights.
 const GEMMA_27B_LAYERS: [(&str, u64); 2] = [("gemma2", 46), ("gemma3", 62)];
 
+/// Architectures whose families compute with `attention.sliding_window`.
+const WINDOWED: [&str; 8] = ["gemma2", "gemma3", "gpt-oss", "llama", "mistral", "mistral3", "phi3", "starcoder2"];
+
 type Keys = Vec<(&'static str, Value)>;
 
 /// The keys of config.json that the family of `file` has beyond those of all.
@@ -29,6 +32,8 @@ pub fn keys(file: &Described) -> Result<Keys> {
             keys.push(("num_experts_per_tok", json!(file.required("expert_used_count")?)));
             keys
         }
+        // Llama has no windows, and Mistral is Llama with one.
+        "llama" if whole("attention.sliding_window")?.is_some_and(|window| window > 0) => vec![("model_type", json!("mistral"))],
         "qwen2moe" => {
             let mut keys = qwen_experts(file, false)?;
             let shared = file.shape("blk.0.ffn_gate_shexp.weight").map(|shape| shape[0]);
@@ -173,10 +178,18 @@ pub fn refuse_unknown(file: &Described) -> Result<()> {
             return Err(file.metadata.wrong(&file.key(name), other, known));
         }
     }
+    refuse_windows(file)
+}
+
+/// Refuses a window that a file of another architecture has; one that reaches over all positions is none.
+fn refuse_windows(file: &Described) -> Result<()> {
+    let name = file.architecture.name;
+    let Some(window) = file.whole("attention.sliding_window")?.filter(|window| *window > 0) else { return Ok(()) };
     // Olmo 3 has this architecture, too, and windows.
-    if file.architecture.name == "olmo2" && file.whole("attention.sliding_window")?.is_some_and(|window| window > 0) {
-        let key = file.key("attention.sliding_window");
-        return Err(file.metadata.wrong(&key, "a window", "none, as OLMo 2 has").with_hint("OLMo 3 is not computed here yet"));
+    let is_other = name == "olmo2";
+    if WINDOWED.contains(&name) || !is_other && window >= file.required("context_length")? {
+        return Ok(());
     }
-    Ok(())
+    let error = file.metadata.wrong(&file.key("attention.sliding_window"), window, format!("none, as `{name}` has"));
+    Err(if is_other { error.with_hint("OLMo 3 is not computed here yet") } else { error })
 }

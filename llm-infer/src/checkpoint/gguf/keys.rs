@@ -7,8 +7,8 @@ use super::names::Architecture;
 use super::types::GgmlType;
 use super::write::{Item, Keys};
 
-/// Architectures whose layers see as little as `attention.sliding_window` says in llama.cpp, too.
-const WINDOWED: [&str; 3] = ["gemma2", "gemma3", "gpt-oss"];
+/// Architectures whose files have `attention.sliding_window`, and whether layers see as little as that in llama.cpp, too.
+const WINDOWED: [(&str, bool); 4] = [("gemma2", true), ("gemma3", true), ("gpt-oss", true), ("phi3", false)];
 
 /// Architectures for which llama.cpp reads biases of other projections than queries, keys and values, and whether it asks for them.
 const BIASED: [(&str, bool); 8] = [
@@ -27,12 +27,14 @@ const FACTORS: [&str; 3] = ["llama", "mistral3", "granite"];
 const FACTORS_BY_LENGTH: [&str; 4] = ["llama", "mistral3", "granite", "phi3"];
 
 /// Types of most weights and the numbers that `general.file_type` has for them.
-const FILE_TYPES: [(GgmlType, u32); 8] = [
+const FILE_TYPES: [(GgmlType, u32); 10] = [
     (GgmlType::F32, 0),
     (GgmlType::F16, 1),
     (GgmlType::Q4_0, 2),
     (GgmlType::Q4_1, 3),
     (GgmlType::Q8_0, 7),
+    (GgmlType::Q5_0, 8),
+    (GgmlType::Q5_1, 9),
     (GgmlType::Iq4Nl, 25),
     (GgmlType::Bf16, 32),
     (GgmlType::Mxfp4, 38),
@@ -67,7 +69,7 @@ pub fn keys(architecture: &Architecture, config: &ModelConfig, name: &str, kind:
         put("rope.dimension_count", whole(config.rope.dim));
         put("rope.freq_base", Item::Number(config.rope.theta as f32));
     }
-    if let Some(window) = config.sliding_windows.iter().flatten().next() {
+    if let Some(window) = config.sliding_windows.iter().flatten().next().filter(|_| heeds_windows(architecture).is_some()) {
         put("attention.sliding_window", whole(*window));
     }
     for (key, cap) in [("attn_logit_softcapping", config.attention_softcap), ("final_logit_softcapping", config.logits_softcap)] {
@@ -79,6 +81,16 @@ pub fn keys(architecture: &Architecture, config: &ModelConfig, name: &str, kind:
     put_experts(config, &mut put);
     put_family(architecture, config, &mut put);
     keys
+}
+
+/// Whether llama.cpp computes with the window that a file of the architecture has; `None` where files have none.
+fn heeds_windows(architecture: &Architecture) -> Option<bool> {
+    WINDOWED.iter().find(|(name, _)| *name == architecture.name).map(|(_, heeded)| *heeded)
+}
+
+/// A window that does not reach over all positions of the model, which would be none.
+fn window(config: &ModelConfig) -> Option<usize> {
+    config.sliding_windows.iter().flatten().copied().find(|window| *window < config.max_position_embeddings)
 }
 
 /// The experts of a mixture.
@@ -202,6 +214,9 @@ pub fn unloadable(architecture: &Architecture, config: &ModelConfig) -> Option<[
     if biased.is_some_and(|(_, required)| *required) && !(config.qkv_bias && config.o_bias && config.mlp_bias) {
         return refusal("attention_bias", "no biases".to_owned(), "biases, as llama.cpp asks for them");
     }
+    if let Some(window) = window(config).filter(|_| heeds_windows(architecture).is_none()) {
+        return refusal("sliding_window", format!("`{window}`"), "no window below max_position_embeddings, as llama.cpp has none");
+    }
     let factors = rope_factors(architecture, config);
     let known = match factors.len() {
         0 => return None,
@@ -224,8 +239,7 @@ pub fn unheeded(architecture: &Architecture, config: &ModelConfig) -> Vec<String
             "llama.cpp asks for norms of queries and keys from 64 layers on, and knows none below: it will refuse the file".to_owned(),
         );
     }
-    let window = config.sliding_windows.iter().flatten().next().filter(|window| **window < config.max_position_embeddings);
-    if let Some(window) = window.filter(|_| !WINDOWED.contains(&architecture.name)) {
+    if let Some(window) = window(config).filter(|_| heeds_windows(architecture) == Some(false)) {
         notices.push(format!("llama.cpp takes no notice of the window of {window} positions: beyond them it computes something else"));
     }
     notices
@@ -233,9 +247,14 @@ pub fn unheeded(architecture: &Architecture, config: &ModelConfig) -> Vec<String
 
 /// The first field in which a model that was read differs from the one that was `meant`: its name, and what it is in both.
 ///
-/// Numbers are compared as those of 32 bits, which is what files hold, and rotations by their frequencies.
+/// Numbers are compared as those of 32 bits, which is what files hold, rotations by their frequencies, and windows where they are some.
 pub fn difference(read: &ModelConfig, meant: &ModelConfig) -> Option<[String; 3]> {
-    let json = |config: &ModelConfig| serde_json::to_value(config).unwrap_or(Value::Null);
+    let json = |config: &ModelConfig| {
+        let mut config = config.clone();
+        let positions = config.max_position_embeddings;
+        config.sliding_windows.iter_mut().for_each(|window| *window = window.filter(|window| *window < positions));
+        serde_json::to_value(config).unwrap_or(Value::Null)
+    };
     let (read_json, meant_json) = (json(read), json(meant));
     let fields = |json: &Value| json.as_object().map(|fields| fields.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
     let mut names = fields(&meant_json);

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use half::f16;
 use llm_model::ops::threads;
-use llm_model::quant::{BLOCK, QuantFormat, StoredMatrix};
+use llm_model::quant::{BLOCK, QuantFormat, StoredMatrix, get_planes};
 
 use super::types::GgmlType;
 
@@ -17,6 +17,8 @@ pub fn kind_of(format: QuantFormat) -> Option<GgmlType> {
         QuantFormat::Int8 => Some(GgmlType::Q8_0),
         QuantFormat::Int4 => Some(GgmlType::Q4_0),
         QuantFormat::Int4Asymmetric => Some(GgmlType::Q4_1),
+        QuantFormat::Int5 => Some(GgmlType::Q5_0),
+        QuantFormat::Int5Asymmetric => Some(GgmlType::Q5_1),
         QuantFormat::Mxfp4 => Some(GgmlType::Mxfp4),
         QuantFormat::Iq4Nl => Some(GgmlType::Iq4Nl),
         _ => None,
@@ -25,27 +27,38 @@ pub fn kind_of(format: QuantFormat) -> Option<GgmlType> {
 
 /// The blocks of a matrix whose format [`kind_of`] knows and whose rows are whole blocks.
 pub fn blocks(stored: &StoredMatrix) -> Vec<u8> {
-    let format = stored.shape.format;
-    let bytes = BLOCK * format.bits() / 8;
-    let mut blocks = Vec::with_capacity(stored.values.len() / bytes * (bytes + 2 * format.factors()));
-    for (index, values) in stored.values.chunks_exact(bytes).enumerate() {
-        match stored.exponents.get(index) {
-            Some(exponent) => blocks.push(*exponent),
-            None => blocks.extend(stored.scales[index].to_le_bytes()),
-        }
-        if format.has_minima() {
-            blocks.extend(stored.minima[index].to_le_bytes());
-        }
-        match format.bits() {
-            4 => {
-                let value = |input: usize| values[input / 2] >> (input % 2 * 4) & 15;
-                blocks.extend((0..BLOCK / 2).map(|input| value(input) | value(input + BLOCK / 2) << 4));
+    let (shape, format) = (stored.shape, stored.shape.format);
+    let mut blocks = Vec::with_capacity(shape.stored_bytes());
+    let mut row = vec![0; shape.width];
+    for (index, bytes) in stored.values.chunks_exact(shape.row_bytes()).enumerate() {
+        get_planes(format.bits(), bytes, &mut row);
+        for (block, values) in row.as_chunks::<BLOCK>().0.iter().enumerate() {
+            let at = index * shape.blocks() + block;
+            match stored.exponents.get(at) {
+                Some(exponent) => blocks.push(*exponent),
+                None => blocks.extend(stored.scales[at].to_le_bytes()),
             }
-            // Ours stand 128 higher than the signed bytes of ggml.
-            _ => blocks.extend(values.iter().map(|value| value ^ 0x80)),
+            if format.has_minima() {
+                blocks.extend(stored.minima[at].to_le_bytes());
+            }
+            put_values(format.bits(), values, &mut blocks);
         }
     }
     blocks
+}
+
+/// The values of a block as ggml has them: bytes with a sign, or fifth bits, where there are five, and then halves of bytes.
+fn put_values(bits: usize, values: &[u8; BLOCK], out: &mut Vec<u8>) {
+    if bits == 8 {
+        // Ours stand 128 higher.
+        return out.extend(values.map(|value| value ^ 0x80));
+    }
+    if bits == 5 {
+        let fifth = values.iter().enumerate().fold(0, |all, (input, value)| all | u32::from(value >> 4) << input);
+        out.extend(fifth.to_le_bytes());
+    }
+    let (first, second) = values.split_at(BLOCK / 2);
+    out.extend(first.iter().zip(second).map(|(first, second)| first & 15 | second << 4));
 }
 
 /// The blocks of `kind`, Q8_0 or Q4_0, that come nearest to `numbers`, which are whole blocks; by all threads.

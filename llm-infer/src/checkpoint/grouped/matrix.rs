@@ -106,7 +106,10 @@ impl Parts {
             let zero = i32::from(format.zero());
             low >= -zero && high < (1 << format.bits()) - zero
         };
-        Ok([QuantFormat::Int4, QuantFormat::Int8].into_iter().find(fits).ok_or(name("gptq-zero-points", "awq-zero-points")))
+        Ok([QuantFormat::Int4, QuantFormat::Int5, QuantFormat::Int8]
+            .into_iter()
+            .find(fits)
+            .ok_or(name("gptq-zero-points", "awq-zero-points")))
     }
 
     fn tensor(&self, source: &dyn WeightSource, part: &str) -> Result<TensorData> {

@@ -1,8 +1,9 @@
 //! Folders whose matrices GPTQ or AWQ packed, as if they were a Hugging Face checkpoint in our formats.
 //!
 //! A weight is s·(q − z): q has a few bits, and groups of inputs of an output share a scale s in f16 and a whole number z. Where groups
-//! are whole blocks and follow each other, that is what a block of ours says with q − z for its value, exactly. Other matrices are
-//! widened to f32 when they are read, which the report of a load says; nothing is quantized again.
+//! are whole blocks and follow each other, that is what a block of ours says with q − z for its value, exactly: of four bits in int4 where
+//! all z are 8, else in int5, which has the numbers from −16 to 15. Other matrices are widened to f32 when they are read, which the
+//! report of a load says; nothing is quantized again.
 
 mod layout;
 mod matrix;

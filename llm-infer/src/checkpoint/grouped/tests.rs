@@ -21,14 +21,14 @@ fn fnv(numbers: &[f32]) -> String {
 /// What each case is held as.
 const CASES: [(&str, std::result::Result<QuantFormat, &str>); 9] = [
     ("gptq", Ok(QuantFormat::Int4)),
-    ("gptq-v2-asymmetric", Ok(QuantFormat::Int8)),
-    ("gptq-asymmetric", Ok(QuantFormat::Int8)),
+    ("gptq-v2-asymmetric", Ok(QuantFormat::Int5)),
+    ("gptq-asymmetric", Ok(QuantFormat::Int5)),
     ("gptq-act-order", Err("gptq-act-order")),
     ("gptq-8-bits", Ok(QuantFormat::Int8)),
     ("gptq-2-bits", Ok(QuantFormat::Int4)),
     ("gptq-small-groups", Err("gptq-odd-groups")),
-    ("awq", Ok(QuantFormat::Int8)),
-    ("awq-whole-rows", Ok(QuantFormat::Int8)),
+    ("awq", Ok(QuantFormat::Int5)),
+    ("awq-whole-rows", Ok(QuantFormat::Int5)),
 ];
 
 #[test]

@@ -110,6 +110,24 @@ fn what_is_not_computed_is_refused_by_its_key() {
 }
 
 #[test]
+fn windows_are_honoured_or_refused_by_their_key() {
+    let config = |window: u32| {
+        let (_folder, path) = file(&llama(3, 0, &floats).whole("llama.attention.sliding_window", window).bytes());
+        let config = Checkpoint::open(&path).unwrap().model_config().unwrap();
+        (config.model_type, config.sliding_windows)
+    };
+    assert_eq!(config(7), ("mistral".to_owned(), vec![Some(7)]));
+    assert_eq!(config(0), ("llama".to_owned(), vec![None]));
+    let other = |window: u32| {
+        let writer = Writer::new(3).string("general.architecture", "qwen2").whole("qwen2.context_length", 64);
+        refusal(&writer.whole("qwen2.attention.sliding_window", window).bytes())
+    };
+    assert!(other(7).contains("qwen2.attention.sliding_window: got 7, expected none, as `qwen2` has"), "{}", other(7));
+    // It reaches over all positions; something else is missing.
+    assert!(other(64).contains("qwen2.attention.head_count: got nothing"), "{}", other(64));
+}
+
+#[test]
 fn gate_and_up_of_experts_are_taken_apart() {
     let fused = experts(|writer| {
         let both: Vec<u8> = (0..4).flat_map(|seed| q8(32, 32, seed)).collect();

@@ -1,6 +1,11 @@
 //! Which blocks stay at their bits, and what is said of the others.
 
+use burn::tensor::Device;
+use llm_model::{TransformerBlock, Weight, arch};
+
+use super::super::super::{Unpacked, WeightDtype};
 use super::*;
+use crate::quantize::Scheme;
 
 #[test]
 fn blocks_like_ours_stay_and_others_are_widened_and_said() {
@@ -38,6 +43,35 @@ fn blocks_like_ours_stay_and_others_are_widened_and_said() {
     let [slow] = &checkpoint.slow_paths()[..] else { panic!("one reason") };
     assert_eq!((slow.stored.as_str(), slow.held, slow.tensors, slow.parameters), ("q8_0", "f32", 2, 64));
     assert!(slow.why.contains("no packed form"), "{}", slow.why);
+}
+
+#[test]
+fn blocks_are_widened_where_a_type_is_asked_for() {
+    let blocks = |_: usize| -> Vec<u8> {
+        let mut all: Vec<u8> = (0..32 * 18).map(|i| (i * 37 % 251) as u8).collect();
+        all.chunks_exact_mut(18).for_each(|block| block[..2].copy_from_slice(&f16::from_f32(0.01).to_le_bytes()));
+        all
+    };
+    let (_folder, path) = file(&llama(3, 2, &blocks).bytes());
+    let checkpoint = Checkpoint::open(&path).unwrap();
+    let options = LoadOptions { dtype: WeightDtype::F32, ..LoadOptions::new(&Device::flex()) };
+    let (mut model, report) = checkpoint.load::<TransformerBlock>(&options).unwrap();
+    // 32 rows of 32 numbers, of four bits and a scale of 16 for each 32.
+    let expected = Unpacked { format: QuantFormat::Int4, tensors: 7, packed_bytes: 7 * 32 * 18, bytes: 7 * 32 * 32 * 4 };
+    assert_eq!((report.unpacked, report.quantized, report.widened), (vec![expected], vec![], vec![]));
+    let mut seen = 0;
+    for (path, weight) in model.weights_mut() {
+        let Weight::Dense(dense) = &*weight else { panic!("{path} is packed") };
+        let name = arch::tensor_name(&path);
+        let Ok(stored) = checkpoint.source().read_quantized(&name) else { continue };
+        assert_eq!(dense.val().into_data().as_slice::<f32>().unwrap(), stored.matrix().dequantize(), "{name}");
+        seen += 1;
+    }
+    assert_eq!(seen, 7);
+    // Nothing is quantized again.
+    let options = LoadOptions { quantize: Some(Scheme::INT8), ..options };
+    let error = checkpoint.load::<TransformerBlock>(&options).err().unwrap();
+    assert!(error.to_string().contains("for a model that is quantized already"), "{error}");
 }
 
 #[test]
