@@ -8,7 +8,8 @@ use super::types::GgmlType;
 use super::write::{Item, Keys};
 
 /// Architectures whose files have `attention.sliding_window`, and whether layers see as little as that in llama.cpp, too.
-const WINDOWED: [(&str, bool); 4] = [("gemma2", true), ("gemma3", true), ("gpt-oss", true), ("phi3", false)];
+const WINDOWED: [(&str, bool); 6] =
+    [("gemma2", true), ("gemma3", true), ("gpt-oss", true), ("llama", false), ("phi3", false), ("starcoder2", false)];
 
 /// Architectures for which llama.cpp reads biases of other projections than queries, keys and values, and whether it asks for them.
 const BIASED: [(&str, bool); 8] = [
