@@ -62,7 +62,9 @@ fn what_is_converted_equals_transformers() {
         let name = path.file_stem().expect("name").to_string_lossy().into_owned();
         check_as(&made(&path, &name), &path.with_extension("json"));
     }
-    for name in ["cohere", "falcon", "gemma", "glm4", "gpt2", "gpt_neox", "gpt_oss-mxfp4", "mixtral-tied", "phi3", "stablelm-parallel"] {
+    let names =
+        ["cohere", "falcon", "gemma", "glm4", "gpt2", "gpt_neox", "gpt_oss-mxfp4", "mistral-window", "mixtral", "mixtral-tied", "phi3"];
+    for name in names.into_iter().chain(["stablelm-parallel", "starcoder2"]) {
         check_as(&made(&fixtures.join(name), &format!("{name}-written.gguf")), &fixtures.join(name).join("expected.json"));
     }
 }
