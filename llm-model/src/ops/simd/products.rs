@@ -167,6 +167,7 @@ unsafe fn tile<V: Vector, W: Stored, const T: usize, const R: usize, const AHEAD
     // SAFETY: every load ends within a row, and the products within their target; rows beyond the last are the last again.
     unsafe {
         let mut from = [w.as_ptr(); R];
+        // Without the choice of a row where there are all, addresses follow each other by one addition.
         for (r, from) in from.iter_mut().enumerate() {
             *from = from.add((row + if kept == R { r } else { r.min(kept - 1) }) * width);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::kernel::{Group, Panel};
+use super::kernel::{Group, Panel, Tile};
 use super::{BLOCK, Kernel};
 use crate::ops::threads;
 
@@ -19,10 +19,6 @@ pub struct Activations {
     blocks: usize,
     /// Tokens of every panel but the last, which may have fewer.
     panel: usize,
-    /// Parts of a block that have sums of their own.
-    parts: usize,
-    /// Bytes of the values of a block.
-    bytes: usize,
     values: Vec<u8>,
     scales: Vec<f32>,
     corrections: Vec<i32>,
@@ -58,7 +54,7 @@ impl Activations {
                 }
             });
         }
-        Self { kernel, tokens, blocks, panel, parts: kernel.parts(), bytes: BLOCK * group.words(), values, scales, corrections, sums }
+        Self { kernel, tokens, blocks, panel, values, scales, corrections, sums }
     }
 
     /// The kernel they were made for.
@@ -76,16 +72,16 @@ impl Activations {
         (0..self.tokens).step_by(self.panel).map(|first| (first, self.panel.min(self.tokens - first)))
     }
 
-    /// The panel that begins with token `first`.
-    #[inline]
-    pub fn panel(&self, first: usize) -> Panel {
+    /// The panel that begins with token `first`, for tiles of [`Activations::kernel`].
+    #[inline(always)]
+    pub(super) fn panel<T: Tile>(&self, first: usize) -> Panel {
         let at = first * self.blocks;
         assert!(at < self.scales.len(), "token {first} of {}", self.tokens);
         Panel {
-            values: self.values.as_ptr().wrapping_add(self.bytes * at),
+            values: self.values.as_ptr().wrapping_add(BLOCK * T::GROUP.words() * at),
             scales: self.scales.as_ptr().wrapping_add(at),
-            corrections: self.corrections.as_ptr().wrapping_add(self.parts * at),
-            sums: self.sums.as_ptr().wrapping_add(self.parts * at),
+            corrections: self.corrections.as_ptr().wrapping_add(T::PARTS * at),
+            sums: self.sums.as_ptr().wrapping_add(T::PARTS * at),
         }
     }
 }

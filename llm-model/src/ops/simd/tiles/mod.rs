@@ -164,7 +164,7 @@ impl Job<'_> {
     /// As [`Job::run`].
     #[inline(always)]
     unsafe fn panel<T: Tile>(&self, index: usize, strip: Strip, first: usize, tokens: usize) {
-        let (panel, stride) = (self.x.panel(first), self.out.stride);
+        let (panel, stride) = (self.x.panel::<T>(first), self.out.stride);
         let kept = ROWS.min(self.packed.rows - index * ROWS);
         let mut whole = [const { MaybeUninit::<f32>::uninit() }; 12 * ROWS];
         // SAFETY: the strip's rows of these tokens can be written; a strip with padding goes through memory of its own.
