@@ -6,8 +6,9 @@ use std::marker::PhantomData;
 use half::{bf16, f16};
 
 use super::Job;
-use super::kernel::{Field, Group, Lanes, Tile};
+use super::kernel::{Field, GROUPS, Group, Lanes, Tile};
 use super::table::Values;
+use super::unpacked::Numbers;
 
 /// 512-bit registers, one for sixteen rows.
 pub struct Wide;
@@ -86,6 +87,7 @@ impl<V: Values> Tile for Vnni<V> {
     type Lanes = Wide;
     type Sums = __m512i;
     const BITS: usize = V::BITS;
+    const PARTS: usize = V::PARTS;
     const TOKENS: usize = if V::BITS == 4 || V::BITS == 8 { 12 } else { 8 };
     const GROUP: Group = Group::Bytes;
 
@@ -105,6 +107,18 @@ impl<V: Values> Tile for Vnni<V> {
                     let four = activations.cast::<i32>().add(group * N + token).read_unaligned();
                     *sums = _mm512_dpbusd_epi32(*sums, weights, _mm512_set1_epi32(four));
                 }
+            }
+        }
+    }
+
+    type Unpacked = Vnni<Numbers<V>>;
+
+    #[inline(always)]
+    unsafe fn unpack(block: *const u8, to: *mut u8) {
+        // SAFETY: the caller promises the lines, and room for as many numbers.
+        unsafe {
+            for group in 0..GROUPS {
+                _mm512_storeu_si512(to.add(64 * group).cast(), wide_weights::<V>(block, group));
             }
         }
     }

@@ -59,11 +59,8 @@ pub trait Lanes {
     unsafe fn nibbles(from: *const u8) -> [Self::F; 2];
 }
 
-/// How far ahead weights are asked for that are read for one token only, in bytes.
-const AHEAD: usize = 2048;
-
 /// Groups of four inputs in a block.
-const GROUPS: usize = 8;
+pub const GROUPS: usize = 8;
 
 /// How a processor multiplies tiles of some values with quantized activations.
 pub trait Tile: Sized {
@@ -73,7 +70,7 @@ pub trait Tile: Sized {
     /// Bits of a value, which are also the lines of 64 bytes of a block.
     const BITS: usize;
     /// Parts of a block that have sums, and perhaps factors, of their own.
-    const PARTS: usize = parts(Self::BITS);
+    const PARTS: usize = 1;
     /// Groups that [`Tile::groups`] multiplies.
     const TOGETHER: usize = 2;
     /// Most tokens of a panel, 12 at most.
@@ -100,6 +97,15 @@ pub trait Tile: Sized {
     /// The processor has the features; the lines, and the activations, can be read.
     unsafe fn groups<const N: usize>(block: *const u8, first: usize, activations: *const u8, sums: &mut [Self::Sums; N]);
 
+    /// What multiplies blocks that were unpacked; it reads activations that were made for this.
+    type Unpacked: Tile<Lanes = Self::Lanes>;
+
+    /// Writes the numbers of a block as [`Tile::Unpacked`] reads them.
+    ///
+    /// # Safety
+    /// The processor has the features; the lines can be read, and those of an unpacked block written.
+    unsafe fn unpack(block: *const u8, to: *mut u8);
+
     /// The sums as f32.
     ///
     /// # Safety
@@ -113,14 +119,6 @@ pub trait Tile: Sized {
     unsafe fn run(job: &Job) {
         // SAFETY: as the caller promises.
         unsafe { job.run::<Self>() }
-    }
-}
-
-/// Parts of a block of values of these bits: two where each half has a scale of its own.
-pub const fn parts(bits: usize) -> usize {
-    match bits {
-        2 | 3 | 6 => 2,
-        _ => 1,
     }
 }
 
@@ -183,11 +181,13 @@ impl Group {
 pub struct Strip {
     /// Per block its lines, and after each superblock the steps of its blocks.
     pub values: *const u8,
-    /// Per block, or superblock, sixteen scales, and sixteen minima if there are any.
+    /// Per part of a block, or superblock, sixteen scales, and sixteen minima if there are any.
     pub factors: Factors,
     pub minima: bool,
     pub steps: Option<Steps>,
     pub blocks: usize,
+    /// How far ahead values are asked for while these are multiplied, in bytes, unless it is 0.
+    pub ahead: usize,
 }
 
 impl Strip {
@@ -196,7 +196,7 @@ impl Strip {
     /// # Safety
     /// There is such a block.
     #[inline(always)]
-    unsafe fn block<const STEPS: bool>(self, bits: usize, block: usize) -> *const u8 {
+    pub(super) unsafe fn block<const STEPS: bool>(self, bits: usize, block: usize) -> *const u8 {
         let steps = if STEPS { block / BLOCKS * 4 * STEP_WORDS } else { 0 };
         // SAFETY: as the caller promises.
         unsafe { self.values.add(64 * bits * block + steps) }
@@ -207,10 +207,10 @@ impl Strip {
     /// # Safety
     /// There are such rows and such a block, and the processor has the features.
     #[inline(always)]
-    unsafe fn factors<T: Tile, const STEPS: bool>(self, block: usize, part: usize, row: usize) -> [Factor<T>; 2] {
+    pub(super) unsafe fn factors<T: Tile, const STEPS: bool>(self, block: usize, part: usize, row: usize) -> [Factor<T>; 2] {
         // SAFETY: as the caller promises.
         unsafe {
-            let tile = if STEPS { block / BLOCKS } else { block };
+            let tile = if STEPS { block / BLOCKS } else { block * T::PARTS + part };
             let place = tile * 16 * (1 + usize::from(self.minima)) + row;
             let scale = self.factors.at::<T::Lanes>(place);
             let minimum = if self.minima { self.factors.at::<T::Lanes>(place + 16) } else { T::Lanes::splat(0.0) };
@@ -228,7 +228,7 @@ impl Strip {
 }
 
 /// One factor for each row that a tile multiplies at once.
-type Factor<T> = <<T as Tile>::Lanes as Lanes>::F;
+pub type Factor<T> = <<T as Tile>::Lanes as Lanes>::F;
 
 /// Scales and minima.
 #[derive(Clone, Copy)]
@@ -297,9 +297,9 @@ unsafe fn pass<T: Tile, const N: usize, const STEPS: bool>(strip: Strip, panel: 
         let mut activations = panel.values;
         for block in 0..strip.blocks {
             let lines = strip.block::<STEPS>(T::BITS, block).add(4 * row);
-            if N == 1 && row == 0 {
+            if row == 0 && strip.ahead > 0 {
                 for line in 0..T::BITS {
-                    prefetch(lines.wrapping_add(LINE * line + AHEAD));
+                    prefetch(lines.wrapping_add(LINE * line + strip.ahead));
                 }
             }
             for part in 0..T::PARTS {

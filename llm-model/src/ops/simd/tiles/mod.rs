@@ -18,6 +18,7 @@ mod steps;
 mod table;
 #[cfg(test)]
 mod tests;
+mod unpacked;
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -36,6 +37,8 @@ pub const BLOCK: usize = 32;
 pub const ROWS: usize = 16;
 /// Words that hold the steps of a superblock.
 const STEP_WORDS: usize = BLOCKS * 2 * ROWS / 4;
+/// How far ahead weights are asked for that are read for one panel only, in bytes.
+const AHEAD: usize = 2048;
 /// Bytes of activations that stay in the cache beside the weights of a strip.
 const RESIDENT: usize = 192 * 1024;
 
@@ -86,6 +89,7 @@ impl Packed<'_> {
             minima: self.minima,
             steps: self.steps,
             blocks: self.blocks,
+            ahead: 0,
         }
     }
 
@@ -94,7 +98,8 @@ impl Packed<'_> {
         if self.steps.is_some() { self.blocks.div_ceil(BLOCKS) } else { self.blocks }
     }
 
-    fn words_of_strip(&self) -> usize {
+    /// Words of [`Packed::values`] that a strip has.
+    pub fn words_of_strip(&self) -> usize {
         let block = ROWS * BLOCK * self.bits / 32;
         self.tiles() * if self.steps.is_some() { BLOCKS * block + STEP_WORDS } else { block }
     }
@@ -147,12 +152,26 @@ impl Job<'_> {
     unsafe fn run<T: Tile>(&self) {
         let panels: Vec<(usize, usize)> = self.x.panels().collect();
         let bytes = panels.first().map_or(1, |(_, tokens)| tokens * self.x.blocks() * (BLOCK * T::GROUP.words() + 8));
+        let mut memory = unpacked::Memory::default();
         for panels in panels.chunks((RESIDENT / bytes).max(1)) {
+            let unpacks = panels.len() >= unpacked::panels(self.packed);
             for index in self.strips.clone() {
                 let strip = self.packed.strip(index);
-                for &(first, tokens) in panels {
-                    // SAFETY: as the caller promises.
-                    unsafe { self.panel::<T>(index, strip, first, tokens) }
+                // What is read for the first panel comes from memory, and those after it take their time.
+                let next = if panels.len() == 1 { AHEAD } else { 4 * self.packed.words_of_strip() };
+                // SAFETY: as the caller promises.
+                unsafe {
+                    if unpacks {
+                        let strip = memory.unpack::<T>(Strip { ahead: next, ..strip });
+                        for &(first, tokens) in panels {
+                            self.panel::<T::Unpacked>(index, strip, first, tokens);
+                        }
+                    } else {
+                        for (at, &(first, tokens)) in panels.iter().enumerate() {
+                            let ahead = if at == 0 { next } else { 0 };
+                            self.panel::<T>(index, Strip { ahead, ..strip }, first, tokens);
+                        }
+                    }
                 }
             }
         }

@@ -7,8 +7,9 @@ use std::marker::PhantomData;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
-use super::kernel::{Field, Group, Lanes, Tile};
+use super::kernel::{Field, GROUPS, Group, Lanes, Tile};
 use super::table::Values;
+use super::unpacked::Numbers;
 
 /// 128-bit registers, four for sixteen rows.
 pub struct Quarter;
@@ -93,29 +94,16 @@ unsafe fn sdot(mut sums: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
 /// Four signed bytes of each row times four signed bytes of a token, added up in 32 bits by one instruction.
 pub struct Neon<V>(PhantomData<V>);
 
-impl<V: Values> Neon<V> {
-    /// Whether there are numbers above 127, which are no signed bytes as they are.
-    const LARGE: bool = {
-        let (mut large, mut value) = (V::BITS == 8, 0);
-        if let Some(table) = V::TABLE {
-            while value < table.len() {
-                large |= table[value] > 127;
-                value += 1;
-            }
-        }
-        large
-    };
-}
-
 impl<V: Values> Tile for Neon<V> {
     type Lanes = Quarter;
     type Sums = [int32x4_t; 4];
     const BITS: usize = V::BITS;
+    const PARTS: usize = V::PARTS;
     const GROUP: Group = Group::Bytes;
 
     /// Numbers of eight bits became signed by taking off 128 already.
     fn correction(sums: [i32; 2], zero: i32) -> i32 {
-        let taken = if Self::LARGE { 128 } else { 0 };
+        let taken = if V::LARGE { 128 } else { 0 };
         (taken - zero) * (sums[0] + sums[1])
     }
 
@@ -131,15 +119,8 @@ impl<V: Values> Tile for Neon<V> {
         unsafe {
             for part in 0..4 {
                 for group in 0..2 {
-                    let (low, high) = Field::of(V::BITS, first + group);
-                    let mut weights = field(block.add(16 * part), low);
-                    if let Some(high) = high {
-                        weights = vorrq_u8(weights, field(block.add(16 * part), high));
-                    }
-                    if let Some(table) = V::TABLE {
-                        weights = vqtbl1q_u8(vld1q_u8(table.as_ptr()), weights);
-                    }
-                    let weights = vreinterpretq_s8_u8(if Self::LARGE { veorq_u8(weights, vdupq_n_u8(128)) } else { weights });
+                    let weights = weights::<V>(block.add(16 * part), first + group);
+                    let weights = vreinterpretq_s8_u8(if V::LARGE { veorq_u8(weights, vdupq_n_u8(128)) } else { weights });
                     for (token, sums) in sums.iter_mut().enumerate() {
                         let four = activations.cast::<i32>().add(group * N + token).read_unaligned();
                         sums[part] = sdot(sums[part], weights, vreinterpretq_s8_s32(vdupq_n_s32(four)));
@@ -149,10 +130,40 @@ impl<V: Values> Tile for Neon<V> {
         }
     }
 
+    type Unpacked = Neon<Numbers<V>>;
+
+    #[inline(always)]
+    unsafe fn unpack(block: *const u8, to: *mut u8) {
+        // SAFETY: the caller promises the lines, and room for as many numbers.
+        unsafe {
+            for group in 0..GROUPS {
+                (0..64).step_by(16).for_each(|at| vst1q_u8(to.add(64 * group + at), weights::<V>(block.add(at), group)));
+            }
+        }
+    }
+
     #[inline(always)]
     unsafe fn finish(sums: [int32x4_t; 4]) -> [float32x4_t; 4] {
         // SAFETY: NEON is part of the architecture.
         unsafe { std::array::from_fn(|part| vcvtq_f32_s32(sums[part])) }
+    }
+}
+
+/// The numbers of a group of four rows.
+///
+/// # Safety
+/// The lines can be read.
+#[inline(always)]
+unsafe fn weights<V: Values>(block: *const u8, group: usize) -> uint8x16_t {
+    let (low, high) = Field::of(V::BITS, group);
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut weights = field(block, low);
+        if let Some(high) = high {
+            weights = vorrq_u8(weights, field(block, high));
+        }
+        let Some(table) = V::TABLE else { return weights };
+        vqtbl1q_u8(vld1q_u8(table.as_ptr()), weights)
     }
 }
 

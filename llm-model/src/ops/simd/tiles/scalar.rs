@@ -4,8 +4,9 @@ use std::marker::PhantomData;
 
 use half::{bf16, f16};
 
-use super::kernel::{Field, Group, Lanes, Tile};
+use super::kernel::{Field, GROUPS, Group, Lanes, Tile};
 use super::table::Values;
+use super::unpacked::Numbers;
 
 /// Sixteen numbers.
 pub struct Plain;
@@ -61,6 +62,27 @@ fn add_group(sums: &mut [i32; 16], weights: &[[u8; 4]; 16], activations: [i8; 4]
     }
 }
 
+/// The numbers of a group of sixteen rows.
+///
+/// # Safety
+/// The lines of the block can be read.
+unsafe fn weights<V: Values>(block: *const u8, group: usize) -> [[u8; 4]; 16] {
+    let (low, high) = Field::of(V::BITS, group);
+    let mut weights = [[0; 4]; 16];
+    for field in [Some(low), high].into_iter().flatten() {
+        // SAFETY: as the caller promises.
+        let line = unsafe { block.add(field.line).cast::<[[u8; 4]; 16]>().read() };
+        for (weight, byte) in weights.as_flattened_mut().iter_mut().zip(line.as_flattened()) {
+            let moved = if field.left < 0 { byte >> -field.left } else { byte << field.left };
+            *weight |= moved & field.mask as u8;
+        }
+    }
+    if let Some(table) = V::TABLE {
+        weights.as_flattened_mut().iter_mut().for_each(|weight| *weight = table[usize::from(*weight)]);
+    }
+    weights
+}
+
 /// Values of any kind.
 pub struct Scalar<V>(PhantomData<V>);
 
@@ -68,6 +90,7 @@ impl<V: Values> Tile for Scalar<V> {
     type Lanes = Plain;
     type Sums = [i32; 16];
     const BITS: usize = V::BITS;
+    const PARTS: usize = V::PARTS;
     const GROUP: Group = Group::Bytes;
 
     unsafe fn start(correction: i32) -> [i32; 16] {
@@ -76,24 +99,22 @@ impl<V: Values> Tile for Scalar<V> {
 
     unsafe fn groups<const N: usize>(block: *const u8, first: usize, activations: *const u8, sums: &mut [[i32; 16]; N]) {
         for group in 0..2 {
-            let (low, high) = Field::of(V::BITS, first + group);
-            let mut weights = [[0; 4]; 16];
-            for field in [Some(low), high].into_iter().flatten() {
-                // SAFETY: the caller promises the lines of the block.
-                let line = unsafe { block.add(field.line).cast::<[[u8; 4]; 16]>().read() };
-                for (weight, byte) in weights.as_flattened_mut().iter_mut().zip(line.as_flattened()) {
-                    let moved = if field.left < 0 { byte >> -field.left } else { byte << field.left };
-                    *weight |= moved & field.mask as u8;
-                }
-            }
-            if let Some(table) = V::TABLE {
-                weights.as_flattened_mut().iter_mut().for_each(|weight| *weight = table[usize::from(*weight)]);
-            }
+            // SAFETY: the caller promises the lines of the block.
+            let weights = unsafe { weights::<V>(block, first + group) };
             for (token, sums) in sums.iter_mut().enumerate() {
                 // SAFETY: the caller promises the activations of each group and token.
                 let four = unsafe { activations.cast::<[i8; 4]>().add(group * N + token).read() };
                 add_group(sums, &weights, four);
             }
+        }
+    }
+
+    type Unpacked = Scalar<Numbers<V>>;
+
+    unsafe fn unpack(block: *const u8, to: *mut u8) {
+        for group in 0..GROUPS {
+            // SAFETY: the caller promises the lines of the block, and room for as many numbers.
+            unsafe { to.cast::<[[u8; 4]; 16]>().add(group).write(weights::<V>(block, group)) }
         }
     }
 

@@ -51,6 +51,20 @@ pub trait Values {
     const BITS: usize;
     /// The numbers of all values, where these are not the numbers themselves.
     const TABLE: Option<[u8; 16]> = None;
+    /// Parts of a block that have sums, and perhaps factors, of their own: two where each half has a scale.
+    const PARTS: usize = if matches!(Self::BITS, 2 | 3 | 6) { 2 } else { 1 };
+    /// Whether there are numbers above 127, which are no signed bytes as they are.
+    #[cfg(target_arch = "aarch64")]
+    const LARGE: bool = {
+        let (mut large, mut value) = (Self::BITS == 8, 0);
+        if let Some(table) = Self::TABLE {
+            while value < table.len() {
+                large |= table[value] > 127;
+                value += 1;
+            }
+        }
+        large
+    };
 }
 
 /// Whole numbers of so many bits.

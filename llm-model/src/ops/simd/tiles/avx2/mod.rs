@@ -7,8 +7,9 @@ use std::marker::PhantomData;
 use half::{bf16, f16};
 
 use super::Job;
-use super::kernel::{Field, Group, Lanes, Tile};
+use super::kernel::{Field, GROUPS, Group, Lanes, Tile};
 use super::table::Values;
+use super::unpacked::Numbers;
 
 /// Two 256-bit registers, one for each eight of sixteen rows.
 pub struct Narrow;
@@ -140,6 +141,30 @@ unsafe fn narrow_weights<V: Values>(block: *const u8, group: usize) -> [__m256i;
     }
 }
 
+/// The numbers of all groups of a block.
+///
+/// # Safety
+/// The processor has the features; the lines can be read and the numbers written.
+#[inline(always)]
+unsafe fn unpack_bytes<V: Values>(block: *const u8, to: *mut u8) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        for group in 0..GROUPS {
+            store_all([narrow_weights::<V>(block, group)], to.add(64 * group));
+        }
+    }
+}
+
+/// # Safety
+/// The processor has the features, and the registers can be written one behind the other.
+#[inline(always)]
+unsafe fn store_all<const N: usize>(registers: [[__m256i; 2]; N], to: *mut u8) {
+    for (at, register) in registers.as_flattened().iter().enumerate() {
+        // SAFETY: as the caller promises.
+        unsafe { _mm256_storeu_si256(to.add(32 * at).cast(), *register) }
+    }
+}
+
 /// A function that adds to `sums` the products of `weights` with the four bytes of token `T` at `from`, and of `others` with those `N` tokens
 /// on. In this order registers suffice for the sums of four tokens; compilers that choose it themselves keep half of them in memory.
 macro_rules! adding {
@@ -206,6 +231,10 @@ macro_rules! for_tokens {
     }};
 }
 
+mod large;
+
+pub use large::Avx2Large;
+
 /// Numbers from -12 to 15, once their zero is taken off, or 0 to 15: products of bytes added in pairs in 16 bits, where a block's sixteen
 /// products fit, each of 15 · 127 at most.
 pub struct Avx2Small<V>(PhantomData<V>);
@@ -214,6 +243,7 @@ impl<V: Values> Tile for Avx2Small<V> {
     type Lanes = Narrow;
     type Sums = [__m256i; 2];
     const BITS: usize = V::BITS;
+    const PARTS: usize = V::PARTS;
     const GROUP: Group = Group::Bytes;
 
     /// Each lane of 16 bits has its own, so that what it ends with fits whatever happens on the way.
@@ -236,6 +266,14 @@ impl<V: Values> Tile for Avx2Small<V> {
         }
     }
 
+    type Unpacked = Avx2Small<Numbers<V>>;
+
+    #[inline(always)]
+    unsafe fn unpack(block: *const u8, to: *mut u8) {
+        // SAFETY: the caller promises the lines, and room for as many numbers.
+        unsafe { unpack_bytes::<V>(block, to) }
+    }
+
     #[inline(always)]
     unsafe fn finish(sums: [__m256i; 2]) -> [__m256; 2] {
         // SAFETY: the caller promises the features.
@@ -255,6 +293,7 @@ impl<V: Values> Tile for Avx2<V> {
     type Lanes = Narrow;
     type Sums = [__m256i; 2];
     const BITS: usize = V::BITS;
+    const PARTS: usize = V::PARTS;
     const GROUP: Group = Group::Bytes;
 
     #[inline(always)]
@@ -279,44 +318,12 @@ impl<V: Values> Tile for Avx2<V> {
         }
     }
 
-    #[inline(always)]
-    unsafe fn finish(sums: [__m256i; 2]) -> [__m256; 2] {
-        // SAFETY: the caller promises the features.
-        unsafe { both!(|i| _mm256_cvtepi32_ps(sums[i])) }
-    }
-
-    unsafe fn run(job: &Job) {
-        // SAFETY: as the caller promises.
-        unsafe { avx2::<Self>(job) }
-    }
-}
-
-/// Numbers of all bytes: products of pairs of them would overflow 16 bits, so both are widened first, even and odd inputs apart.
-pub struct Avx2Large<V>(PhantomData<V>);
-
-impl<V: Values> Tile for Avx2Large<V> {
-    type Lanes = Narrow;
-    type Sums = [__m256i; 2];
-    const BITS: usize = V::BITS;
-    /// More would not leave registers for their weights.
-    const TOGETHER: usize = 1;
-    const GROUP: Group = Group::Pairs;
+    type Unpacked = Avx2<Numbers<V>>;
 
     #[inline(always)]
-    unsafe fn start(correction: i32) -> [__m256i; 2] {
-        // SAFETY: the caller promises the features.
-        unsafe { [_mm256_set1_epi32(correction); 2] }
-    }
-
-    #[inline(always)]
-    unsafe fn groups<const N: usize>(block: *const u8, first: usize, activations: *const u8, sums: &mut [[__m256i; 2]; N]) {
-        // SAFETY: the caller promises the lines and their activations.
-        unsafe {
-            let bytes = narrow_weights::<V>(block, first);
-            let even = both!(|i| _mm256_and_si256(bytes[i], _mm256_set1_epi16(255)));
-            let odd = both!(|i| _mm256_srli_epi16::<8>(bytes[i]));
-            for_tokens!(add_pairs::<N>(sums, even, odd, activations));
-        }
+    unsafe fn unpack(block: *const u8, to: *mut u8) {
+        // SAFETY: the caller promises the lines, and room for as many numbers.
+        unsafe { unpack_bytes::<V>(block, to) }
     }
 
     #[inline(always)]
