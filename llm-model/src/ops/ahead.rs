@@ -1,9 +1,9 @@
-//! Reading ahead: threads of the pool that wait fetch the weights that are read next.
+//! Reading ahead: threads of the pool that wait fetch the weights that they read next.
 //!
 //! A token reads all weights once, so that memory decides how long it takes, and memory would idle while the caller computes what lies
-//! between two products. What is read after some weights is what was read after them the last time.
+//! between two products. What a thread reads after some weights is what it read after them the last time.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::cell::RefCell;
 
 use super::memory::{LINE, prefetch};
 
@@ -14,56 +14,54 @@ const MOST: usize = 256 << 10;
 /// Bytes that a thread fetches between two looks for work.
 const STEP: usize = 8 * LINE;
 
-static AHEAD: Ahead = Ahead::new();
-
-/// Says that weights which begin at `start` are read now.
-pub fn reading(start: *const u8) {
-    AHEAD.reading(start.addr());
+thread_local! {
+    static AHEAD: RefCell<Ahead> = const { RefCell::new(Ahead::new()) };
 }
 
-/// Fetches a part of what is read next; false if there is nothing left to fetch.
+/// Says that this thread reads from `part` on now, of the weights that begin at `start`; only the first part of them counts.
+pub fn reading(start: *const u8, part: *const u8) {
+    AHEAD.with_borrow_mut(|ahead| ahead.reading(start.addr(), part.addr()));
+}
+
+/// Fetches some of what this thread reads next; false if there is nothing left to fetch.
 pub fn fetch() -> bool {
-    let Some(from) = AHEAD.take() else { return false };
+    let Some(from) = AHEAD.with_borrow_mut(Ahead::take) else { return false };
     (from..from.saturating_add(STEP)).step_by(LINE).for_each(|line| prefetch(std::ptr::without_provenance(line)));
     true
 }
 
-/// What is known of the order. Threads change it without regard for each other, as nothing but speed depends on it.
+/// What a thread knows of the order.
 struct Ahead {
-    /// Where what was read after the weights of a place begins, or 0.
-    after: [AtomicUsize; PLACES],
-    /// Where the weights begin that were read last.
-    last: AtomicUsize,
-    rest: Rest,
-}
-
-/// What is to be fetched still, in cache lines of its own, as waiting threads write to it.
-#[repr(align(128))]
-struct Rest {
-    next: AtomicUsize,
-    end: AtomicUsize,
+    /// Where this thread began to read what followed the weights of a place, or 0.
+    after: [usize; PLACES],
+    /// Where the weights begin that are read now.
+    now: usize,
+    /// What is to be fetched still.
+    next: usize,
+    end: usize,
 }
 
 impl Ahead {
     const fn new() -> Self {
-        let rest = Rest { next: AtomicUsize::new(0), end: AtomicUsize::new(0) };
-        Self { after: [const { AtomicUsize::new(0) }; PLACES], last: AtomicUsize::new(0), rest }
+        Self { after: [0; PLACES], now: 0, next: 0, end: 0 }
     }
 
-    fn reading(&self, start: usize) {
-        self.after[place(self.last.swap(start, Relaxed))].store(start, Relaxed);
-        let next = self.after[place(start)].load(Relaxed);
-        self.rest.end.store(if next == 0 { 0 } else { next.saturating_add(MOST) }, Relaxed);
-        self.rest.next.store(next, Relaxed);
+    fn reading(&mut self, start: usize, part: usize) {
+        if start != self.now {
+            self.after[place(self.now)] = part;
+            self.now = start;
+            self.next = self.after[place(start)];
+            self.end = if self.next == 0 { 0 } else { self.next.saturating_add(MOST) };
+        }
     }
 
     /// The next [`STEP`] bytes to fetch.
-    fn take(&self) -> Option<usize> {
-        let left = |next| next < self.rest.end.load(Relaxed);
-        if !left(self.rest.next.load(Relaxed)) {
-            return None;
-        }
-        Some(self.rest.next.fetch_add(STEP, Relaxed)).filter(|next| left(*next))
+    fn take(&mut self) -> Option<usize> {
+        let next = self.next;
+        (next < self.end).then(|| {
+            self.next += STEP;
+            next
+        })
     }
 }
 
@@ -78,14 +76,17 @@ mod tests {
 
     #[test]
     fn what_followed_the_last_time_is_taken_once() {
-        let (ahead, layers) = (Ahead::new(), [0x10_0000, 0x50_0000, 0x90_0000]);
-        layers.into_iter().for_each(|layer| ahead.reading(layer));
+        let (mut ahead, layers) = (Ahead::new(), [0x10_0000, 0x50_0000, 0x90_0000]);
+        // This thread reads the second half of each, in two parts.
+        let read = |ahead: &mut Ahead, layer| [0x800, 0xc00].into_iter().for_each(|part| ahead.reading(layer, layer + part));
+        layers.into_iter().for_each(|layer| read(&mut ahead, layer));
         assert_eq!(ahead.take(), None, "nothing followed yet");
-        ahead.reading(layers[0]);
+        read(&mut ahead, layers[0]);
         let taken: Vec<usize> = std::iter::from_fn(|| ahead.take()).collect();
-        assert_eq!((taken[0], taken.len(), taken[taken.len() - 1]), (layers[1], MOST / STEP, layers[1] + MOST - STEP));
-        ahead.reading(layers[1]);
-        assert_eq!(ahead.take(), Some(layers[2]));
+        let from = layers[1] + 0x800;
+        assert_eq!((taken[0], taken.len(), taken[taken.len() - 1]), (from, MOST / STEP, from + MOST - STEP));
+        read(&mut ahead, layers[1]);
+        assert_eq!(ahead.take(), Some(layers[2] + 0x800));
     }
 
     #[test]

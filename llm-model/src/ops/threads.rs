@@ -1,8 +1,10 @@
 //! The compute pool: the one thing that is process-wide, because operations of a backend have no receiver.
 //!
-//! The caller takes part in its own work. Chunks are claimed by compare-and-swap on one word that holds epoch, count and next
-//! chunk together, so that a worker that wakes late can never claim a chunk of work that is over. Workers spin briefly between
-//! operations, as these follow each other within microseconds, fetch what is read next (`ahead.rs`) meanwhile, and park when idle.
+//! The caller takes part in its own work. Each thread has a share of neighboring chunks, so that it reads memory from one end to the
+//! other, takes them from the front, and when it has none left takes those of others from their end. A share is claimed from by
+//! compare-and-swap on one word that holds epoch, end and next chunk together, so that a worker that wakes late can never claim a chunk
+//! of work that is over. Workers spin briefly between operations, as these follow each other within microseconds, fetch what they
+//! read next (`ahead.rs`) meanwhile, and park when idle.
 //! Work submitted while the pool is busy, also from inside a chunk, runs on its caller.
 #![allow(unsafe_code)]
 
@@ -36,7 +38,7 @@ pub fn count() -> usize {
     pool().threads
 }
 
-/// Runs `work` for each of `0..chunks`, in any order, on all threads; returns when all are done.
+/// Runs `work` for each of `0..chunks` on all threads, each of which begins with a part of its own; returns when all are done.
 ///
 /// # Panics
 /// When `work` panics, once the other chunks are done.
@@ -75,11 +77,35 @@ struct Work<'a> {
     call: &'a (dyn Fn(usize) + Sync),
 }
 
+/// epoch · 2⁴⁰ + end · 2²⁰ + next chunk, in cache lines of its own.
+#[repr(align(128))]
+struct Share(AtomicU64);
+
+impl Share {
+    /// Claims a chunk: the next one of its owner, the last one of others.
+    fn claim(&self, owner: bool) -> Option<usize> {
+        let mut state = self.0.load(SeqCst);
+        loop {
+            let (next, end) = (state & MASK, (state >> BITS) & MASK);
+            if next >= end {
+                return None;
+            }
+            let (chunk, rest) = if owner { (next, state + 1) } else { (end - 1, state - (1 << BITS)) };
+            match self.0.compare_exchange_weak(state, rest, SeqCst, SeqCst) {
+                Ok(_) => return Some(chunk as usize),
+                Err(now) => state = now,
+            }
+        }
+    }
+}
+
 struct Pool {
     threads: usize,
     submit: Mutex<()>,
-    /// epoch · 2⁴⁰ + count · 2²⁰ + next chunk.
-    state: AtomicU64,
+    /// Counts the work that was submitted; written once all of `shares` are.
+    epoch: AtomicU64,
+    /// The chunks of each thread that are left, the caller's first.
+    shares: Vec<Share>,
     work: AtomicPtr<Work<'static>>,
     completed: AtomicUsize,
     panicked: AtomicBool,
@@ -95,12 +121,13 @@ impl Pool {
         super::memory::keep_freed();
         for index in 1..threads {
             // A worker that cannot be started leaves its chunks to the others.
-            let _ = std::thread::Builder::new().name(format!("llm-compute-{index}")).spawn(|| pool().worker());
+            let _ = std::thread::Builder::new().name(format!("llm-compute-{index}")).spawn(move || pool().worker(index));
         }
         Self {
             threads,
             submit: Mutex::new(()),
-            state: AtomicU64::new(0),
+            epoch: AtomicU64::new(0),
+            shares: (0..threads).map(|_| Share(AtomicU64::new(0))).collect(),
             work: AtomicPtr::new(std::ptr::null_mut()),
             completed: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
@@ -115,14 +142,18 @@ impl Pool {
         let work = Work { call };
         self.completed.store(0, Relaxed);
         self.work.store((&raw const work).cast_mut().cast(), Relaxed);
-        let epoch = (self.state.load(Relaxed) >> (2 * BITS)) + 1;
-        self.state.store(epoch << (2 * BITS) | (chunks as u64) << BITS, SeqCst);
+        let epoch = self.epoch.load(Relaxed) + 1;
+        for (thread, share) in self.shares.iter().enumerate() {
+            let [next, end] = [thread, thread + 1].map(|part| (part * chunks / self.threads) as u64);
+            share.0.store(epoch << (2 * BITS) | end << BITS | next, SeqCst);
+        }
+        self.epoch.store(epoch, SeqCst);
         if self.sleepers.load(SeqCst) > 0 {
             self.woken_from.store(processor::current(), Relaxed);
             drop(self.lock.lock());
             self.wake.notify_all();
         }
-        while self.run_one() {}
+        self.take_part(0);
         while self.completed.load(Acquire) < chunks {
             std::hint::spin_loop();
         }
@@ -131,52 +162,52 @@ impl Pool {
         }
     }
 
-    /// Claims and runs one chunk; false if none is left.
-    fn run_one(&self) -> bool {
-        let mut state = self.state.load(SeqCst);
-        loop {
-            let (next, count) = (state & MASK, (state >> BITS) & MASK);
-            if next >= count {
-                return false;
-            }
-            match self.state.compare_exchange_weak(state, state + 1, SeqCst, SeqCst) {
-                Ok(_) => {
-                    // SAFETY: a claimed chunk keeps its submitter waiting in `run`, where `Work` lives, until it is completed.
-                    let work = unsafe { &*self.work.load(Relaxed) };
-                    if catch_unwind(AssertUnwindSafe(|| (work.call)(next as usize))).is_err() {
-                        self.panicked.store(true, Relaxed);
-                    }
-                    self.completed.fetch_add(1, Release);
-                    return true;
-                }
-                Err(now) => state = now,
+    /// Runs chunks as `thread` until there are none.
+    fn take_part(&self, thread: usize) {
+        let mut shares = (thread..thread + self.threads).map(|share| &self.shares[share % self.threads]);
+        let Some(own) = shares.next() else { return };
+        while let Some(chunk) = own.claim(true) {
+            self.chunk(chunk);
+        }
+        for other in shares {
+            while let Some(chunk) = other.claim(false) {
+                self.chunk(chunk);
             }
         }
     }
 
-    fn has_work(&self) -> bool {
-        let state = self.state.load(SeqCst);
-        state & MASK < (state >> BITS) & MASK
+    /// Runs a chunk that was claimed.
+    fn chunk(&self, index: usize) {
+        // SAFETY: a claimed chunk keeps its submitter waiting in `run`, where `Work` lives, until it is completed.
+        let work = unsafe { &*self.work.load(Relaxed) };
+        if catch_unwind(AssertUnwindSafe(|| (work.call)(index))).is_err() {
+            self.panicked.store(true, Relaxed);
+        }
+        self.completed.fetch_add(1, Release);
     }
 
-    fn worker(&self) {
+    fn worker(&self, thread: usize) {
+        let mut seen = 0;
         loop {
-            while self.run_one() {}
             let idle = Instant::now();
-            while !self.has_work() && (super::ahead::fetch() || idle.elapsed() < SPIN) {
+            while self.epoch.load(SeqCst) == seen && (super::ahead::fetch() || idle.elapsed() < SPIN) {
                 std::hint::spin_loop();
             }
-            if !self.has_work() {
-                self.park();
+            if self.epoch.load(SeqCst) == seen {
+                self.park(seen);
                 processor::leave(self.woken_from.load(Relaxed));
             }
+            // What is submitted from here on is seen the next time, if its chunks are not taken already.
+            seen = self.epoch.load(SeqCst);
+            self.take_part(thread);
         }
     }
 
-    fn park(&self) {
+    /// Sleeps until there is work after that of epoch `seen`.
+    fn park(&self, seen: u64) {
         let Ok(mut guard) = self.lock.lock() else { return };
         self.sleepers.fetch_add(1, SeqCst);
-        while !self.has_work() {
+        while self.epoch.load(SeqCst) == seen {
             match self.wake.wait(guard) {
                 Ok(woken) => guard = woken,
                 Err(_) => break,

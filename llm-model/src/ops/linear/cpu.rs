@@ -20,6 +20,8 @@ use crate::ops::{InputTensor, QuantTensor, WeightTensor, ahead, rms_norm, thread
 
 /// Multiply-adds below which waking the pool costs more than it gives.
 const SMALL: usize = 64 * 1024;
+/// Pieces of work for each thread: the more, the less a thread waits for the last one.
+const PIECES: usize = 16;
 /// A piece of work has a multiple of this many weight rows.
 const ROWS: usize = tiles::ROWS;
 
@@ -58,9 +60,9 @@ pub fn gated_cpu<B: CpuBackend>(x: InputTensor<B>, weights: [WeightTensor<B>; 2]
     let start = AtomicPtr::new(out.as_mut_ptr());
     read::<B, _>(x, |x| {
         let inputs = Inputs::new::<B>("gated_linear", x, width, &[gate, up]);
-        ahead::reading(gate.start());
         threads::for_each(outputs.div_ceil(piece), |index| {
             let (start, range) = (start.load(Relaxed), index * piece..((index + 1) * piece).min(outputs));
+            ahead::reading(gate.start(), gate.row(range.start, width));
             let mut right = vec![0.0; lead * range.len()];
             // SAFETY: `out` has room for each output of every row, and pieces are disjoint; `right` begins with the first output of
             // the range. What is written is then read as numbers.
@@ -99,9 +101,9 @@ fn each<B: CpuBackend, const N: usize>(
     let starts = outs.each_mut().map(|out| AtomicPtr::new(out.as_mut_ptr()));
     read::<B, _>(x, |x| {
         let inputs = Inputs::new::<B>(op, x, width, &matrices);
-        ahead::reading(matrices[0].start());
         threads::for_each(pieces.len(), |at| {
             let (index, range) = pieces[at].clone();
+            ahead::reading(matrices[0].start(), matrices[index].row(range.start, width));
             let start = starts[index].load(Relaxed);
             // SAFETY: there is room for each output of every row, and pieces are disjoint; what is written is then read as numbers.
             unsafe {
@@ -149,7 +151,7 @@ fn read<B: CpuBackend, R>(x: InputTensor<B>, then: impl FnOnce(&[f32]) -> R) -> 
 /// Outputs of a piece of work: all if they are few, else so many that each thread gets several.
 fn piece(multiply_adds: usize, outputs: usize) -> usize {
     let all = outputs.next_multiple_of(ROWS).max(ROWS);
-    if multiply_adds < SMALL { all } else { outputs.div_ceil(8 * threads::count()).next_multiple_of(ROWS).min(all) }
+    if multiply_adds < SMALL { all } else { outputs.div_ceil(PIECES * threads::count()).next_multiple_of(ROWS).min(all) }
 }
 
 /// A matrix as it lies in memory.
@@ -172,6 +174,14 @@ impl Matrix<'_> {
         match self {
             Self::Dense(floats) => floats.start(),
             Self::Packed(packed) => packed.values.as_ptr().cast(),
+        }
+    }
+
+    /// Where `row`, a multiple of [`ROWS`], begins.
+    fn row(&self, row: usize, width: usize) -> *const u8 {
+        match self {
+            Self::Dense(floats) => floats.range(row * width, 0).start(),
+            Self::Packed(packed) => packed.values[row / ROWS * packed.words_of_strip()..].as_ptr().cast(),
         }
     }
 }
