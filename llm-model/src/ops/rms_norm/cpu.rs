@@ -6,7 +6,7 @@ use crate::ops::slices::{CpuBackend, trace};
 use crate::ops::{simd, threads};
 
 /// Rows of one piece of work.
-const ROWS: usize = 16;
+const ROWS: usize = 8;
 
 pub fn cpu<B: CpuBackend>(x: FloatTensor<B>, gamma: FloatTensor<B>, eps: f64) -> FloatTensor<B> {
     B::from_vec(numbers::<B>(&x, &gamma, eps), x.shape())
