@@ -20,8 +20,8 @@ use crate::ops::{InputTensor, QuantTensor, WeightTensor, ahead, rms_norm, thread
 
 /// Multiply-adds below which waking the pool costs more than it gives.
 const SMALL: usize = 64 * 1024;
-/// Pieces of work for each thread: the more, the less a thread waits for the last one.
-const PIECES: usize = 16;
+/// Rows of activations that stay in the cache through all pieces.
+const FEW: usize = 16;
 /// A piece of work has a multiple of this many weight rows.
 const ROWS: usize = tiles::ROWS;
 
@@ -55,7 +55,7 @@ pub fn gated_cpu<B: CpuBackend>(x: InputTensor<B>, weights: [WeightTensor<B>; 2]
     let [gate, up] = weights.each_ref().map(Matrix::of::<B>);
     let outputs = gate.rows(width);
     assert_eq!(outputs, up.rows(width), "gate and up are of one size");
-    let piece = piece(2 * lead * width * outputs, outputs);
+    let piece = piece(lead, 2 * width * outputs, outputs);
     let mut out = Vec::<f32>::with_capacity(lead * outputs);
     let start = AtomicPtr::new(out.as_mut_ptr());
     read::<B, _>(x, |x| {
@@ -94,7 +94,7 @@ fn each<B: CpuBackend, const N: usize>(
     let outputs = matrices.map(|matrix| matrix.rows(width));
     let all = outputs.iter().sum();
     assert!(residual.is_empty() || residual.len() == rows * all, "a residual of {} numbers for {rows} x {all}", residual.len());
-    let piece = piece(rows * width * all, all);
+    let piece = piece(rows, width * all, all);
     let of_matrix = |index: usize| (0..outputs[index]).step_by(piece).map(move |from| (index, from..(from + piece).min(outputs[index])));
     let pieces: Vec<(usize, Range<usize>)> = (0..N).flat_map(of_matrix).collect();
     let mut outs = outputs.map(|outputs| Vec::<f32>::with_capacity(rows * outputs));
@@ -148,10 +148,12 @@ fn read<B: CpuBackend, R>(x: InputTensor<B>, then: impl FnOnce(&[f32]) -> R) -> 
     }
 }
 
-/// Outputs of a piece of work: all if they are few, else so many that each thread gets several.
-fn piece(multiply_adds: usize, outputs: usize) -> usize {
+/// Outputs of a piece of work with `rows` activations, `multiply_adds` for each of these: all if they are few, else so many that each
+/// thread gets several. The more, the less a thread waits for the last one; but each piece reads all activations.
+fn piece(rows: usize, multiply_adds: usize, outputs: usize) -> usize {
     let all = outputs.next_multiple_of(ROWS).max(ROWS);
-    if multiply_adds < SMALL { all } else { outputs.div_ceil(PIECES * threads::count()).next_multiple_of(ROWS).min(all) }
+    let pieces = if rows <= FEW { 16 } else { 8 };
+    if rows * multiply_adds < SMALL { all } else { outputs.div_ceil(pieces * threads::count()).next_multiple_of(ROWS).min(all) }
 }
 
 /// A matrix as it lies in memory.
