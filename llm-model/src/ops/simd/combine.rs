@@ -60,7 +60,7 @@ mod x86 {
     #[target_feature(enable = "avx2,fma,f16c")]
     pub unsafe fn avx2<W: Stored>(out: &mut [f32], width: usize, weights: &[f32], stride: usize, rows: &[W]) {
         // SAFETY: as the caller promises.
-        unsafe { all::<Avx2, W, 2>(out, width, weights, stride, rows) }
+        unsafe { all::<Avx2, W, 4>(out, width, weights, stride, rows) }
     }
 }
 
@@ -145,7 +145,7 @@ unsafe fn tile<V: Vector, W: Stored, const T: usize, const C: usize>(
             for c in 0..C {
                 let row = W::load::<V>(rows.as_ptr().add(index * width + column + c * V::LANES));
                 for (sums, factor) in sums.iter_mut().zip(factors) {
-                    sums[c] = V::fma(factor, row, sums[c]);
+                    sums[c] = V::fma_here(factor, row, sums[c]);
                 }
             }
         }

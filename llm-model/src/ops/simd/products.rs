@@ -88,10 +88,7 @@ mod x86 {
     #[target_feature(enable = "avx2,fma,f16c")]
     pub unsafe fn avx2<W: Stored>(x: &[f32], width: usize, w: &[W], ahead: isize, out: &mut Target) {
         // SAFETY: as the caller promises.
-        unsafe {
-            // What is widened needs a register more.
-            if size_of::<W>() == 4 { all::<Avx2, W, 8, 3>(x, width, w, ahead, out) } else { all::<Avx2, W, 8, 2>(x, width, w, ahead, out) }
-        }
+        unsafe { all::<Avx2, W, 8, 3>(x, width, w, ahead, out) }
     }
 }
 
@@ -111,8 +108,14 @@ unsafe fn all<V: Vector, W: Stored, const FEW: usize, const T: usize>(x: &[f32],
     }
 }
 
+/// Rows of `w` whose partial sums wait to be added up: while those of one tile were, the processor would have no room for the next.
+const BLOCK: usize = 32;
+
+/// Partial sums of up to four rows of `x` with a block of `w`.
+type Sums<V> = [[<V as Vector>::F; BLOCK]; 4];
+
 /// Tiles of up to `T` rows of `x` and four of `w`, where two of two are better than one of three and one of one. One row alone takes `FEW` of
-/// `w` at once, and three two where four would be too many.
+/// `w` at once.
 ///
 /// # Safety
 /// As [`all`].
@@ -127,88 +130,111 @@ unsafe fn tiles<V: Vector, W: Stored, const FEW: usize, const T: usize, const AH
     let tokens = x.len() / width;
     // SAFETY: as the caller promises.
     unsafe {
-        match tokens {
-            1 => (0..out.width).step_by(FEW).for_each(|row| tile::<V, W, 1, FEW, AHEAD>(x, width, w, ahead, [0, row], out)),
-            3 if T < 3 => (0..out.width).step_by(2).for_each(|row| tile::<V, W, 3, 2, AHEAD>(x, width, w, ahead, [0, row], out)),
-            _ => {
-                for row in (0..out.width).step_by(4) {
-                    let mut token = 0;
-                    while token < tokens {
-                        let left = tokens - token;
-                        let count = if left == T + 1 { left.div_ceil(2) } else { left.min(T) };
-                        match count {
-                            4 if T >= 4 => tile::<V, W, 4, 4, AHEAD>(x, width, w, ahead, [token, row], out),
-                            3 if T >= 3 => tile::<V, W, 3, 4, AHEAD>(x, width, w, ahead, [token, row], out),
-                            2 => tile::<V, W, 2, 4, AHEAD>(x, width, w, ahead, [token, row], out),
-                            _ => tile::<V, W, 1, 4, AHEAD>(x, width, w, ahead, [token, row], out),
-                        }
-                        token += count;
-                    }
+        let mut sums: Sums<V> = [[V::splat(0.0); BLOCK]; 4];
+        for row in (0..out.width).step_by(BLOCK) {
+            let mut token = 0;
+            while token < tokens {
+                let left = tokens - token;
+                let count = if left == T + 1 { left.div_ceil(2) } else { left.min(T) };
+                let place = [token, row];
+                match count {
+                    4 if T >= 4 => block::<V, W, 4, 4, AHEAD>(x, width, w, ahead, place, &mut sums, out),
+                    3 if T >= 3 => block::<V, W, 3, 4, AHEAD>(x, width, w, ahead, place, &mut sums, out),
+                    2 => block::<V, W, 2, 4, AHEAD>(x, width, w, ahead, place, &mut sums, out),
+                    _ if tokens == 1 => block::<V, W, 1, FEW, AHEAD>(x, width, w, ahead, place, &mut sums, out),
+                    _ => block::<V, W, 1, 4, AHEAD>(x, width, w, ahead, place, &mut sums, out),
+                }
+                token += count;
+            }
+        }
+    }
+}
+
+/// The products of `T` rows of `x` from `token` on with a block of `w` from `row` on, in tiles of `R` rows.
+///
+/// # Safety
+/// As [`all`]; `T` is at most 4, and `R` divides [`BLOCK`].
+#[inline(always)]
+unsafe fn block<V: Vector, W: Stored, const T: usize, const R: usize, const AHEAD: bool>(
+    x: &[f32],
+    width: usize,
+    w: &[W],
+    ahead: isize,
+    [token, row]: [usize; 2],
+    sums: &mut Sums<V>,
+    out: &mut Target,
+) {
+    let rows = BLOCK.min(out.width - row);
+    // SAFETY: as the caller promises; rows beyond the last are the last again.
+    unsafe {
+        let (x, w) = (x.as_ptr().add(token * width), w.as_ptr().add(row * width));
+        for first in (0..rows).step_by(R) {
+            // Without the choice of a row where there are all, addresses follow each other by one addition.
+            if first + R <= rows {
+                tile::<V, W, T, R, AHEAD>(x, width, std::array::from_fn(|r| w.add((first + r) * width)), ahead, first, sums);
+            } else {
+                tile::<V, W, T, R, AHEAD>(x, width, std::array::from_fn(|r| w.add((first + r).min(rows - 1) * width)), ahead, first, sums);
+            }
+        }
+        for (t, sums) in sums[..T].iter().enumerate() {
+            let out = out.start.add((token + t) * out.stride + row);
+            for first in (0..rows).step_by(V::LANES) {
+                let done = V::sums(&sums[first..first + V::LANES]);
+                if first + V::LANES <= rows {
+                    V::store(done, out.add(first));
+                } else {
+                    let mut some = [0.0; 16];
+                    V::store(done, some.as_mut_ptr());
+                    std::ptr::copy_nonoverlapping(some.as_ptr(), out.add(first), rows - first);
                 }
             }
         }
     }
 }
 
-/// The products of `T` rows of `x` from `token` on with `R` rows of `w` from `row` on, or as many as there are.
+/// The partial sums of `T` rows of `x` with the rows at `w`, which become those from `first` on.
 ///
 /// # Safety
-/// As [`all`]; `T · R` is at most 16, and so are the lanes.
+/// As [`block`].
 #[inline(always)]
 unsafe fn tile<V: Vector, W: Stored, const T: usize, const R: usize, const AHEAD: bool>(
-    x: &[f32],
+    x: *const f32,
     width: usize,
-    w: &[W],
+    w: [*const W; R],
     ahead: isize,
-    [token, row]: [usize; 2],
-    out: &mut Target,
+    first: usize,
+    sums: &mut Sums<V>,
 ) {
-    let kept = R.min(out.width - row);
-    // SAFETY: every load ends within a row, and the products within their target; rows beyond the last are the last again.
+    // SAFETY: every load ends within a row.
     unsafe {
-        let mut from = [w.as_ptr(); R];
-        // Without the choice of a row where there are all, addresses follow each other by one addition.
-        for (r, from) in from.iter_mut().enumerate() {
-            *from = from.add((row + if kept == R { r } else { r.min(kept - 1) }) * width);
-        }
-        let x = x.as_ptr().add(token * width);
-        let mut sums = [V::splat(0.0); 16];
+        let mut tile = [[V::splat(0.0); R]; T];
         let mut at = 0;
         while at + V::LANES <= width {
             let mut tokens = [V::splat(0.0); T];
             for (t, tokens) in tokens.iter_mut().enumerate() {
                 *tokens = V::f32s(x.add(t * width + at));
             }
-            for r in 0..R {
+            for (r, w) in w.into_iter().enumerate() {
                 if AHEAD && (at * size_of::<W>()).is_multiple_of(LINE) {
-                    prefetch(from[r].wrapping_add(at).wrapping_byte_offset(ahead).cast());
+                    prefetch(w.wrapping_add(at).wrapping_byte_offset(ahead).cast());
                 }
-                let weights = W::load::<V>(from[r].add(at));
+                let weights = W::load::<V>(w.add(at));
                 for t in 0..T {
-                    sums[t * R + r] = V::fma(tokens[t], weights, sums[t * R + r]);
+                    tile[t][r] = V::fma_here(tokens[t], weights, tile[t][r]);
                 }
             }
             at += V::LANES;
         }
         if at < width {
-            for r in 0..R {
-                let weights = W::load_some::<V>(from[r].add(at), width - at);
-                for t in 0..T {
-                    sums[t * R + r] = V::fma(f32::load_some::<V>(x.add(t * width + at), width - at), weights, sums[t * R + r]);
+            for (r, w) in w.into_iter().enumerate() {
+                let weights = W::load_some::<V>(w.add(at), width - at);
+                for (t, tile) in tile.iter_mut().enumerate() {
+                    tile[r] = V::fma(f32::load_some::<V>(x.add(t * width + at), width - at), weights, tile[r]);
                 }
             }
         }
-        let mut done = [0.0; 16];
-        for first in (0..T * R).step_by(V::LANES) {
-            V::store(V::sums(&sums[first..first + V::LANES]), done.as_mut_ptr().add(first));
-        }
-        for t in 0..T {
-            let to = out.start.add((token + t) * out.stride + row);
-            if kept == R {
-                to.cast::<[f32; R]>().write_unaligned(*done.as_ptr().add(t * R).cast::<[f32; R]>());
-            } else {
-                std::ptr::copy_nonoverlapping(done.as_ptr().add(t * R), to, kept);
-            }
+        for (sums, tile) in sums.iter_mut().zip(tile) {
+            sums[first..first + R].copy_from_slice(&tile);
         }
     }
 }

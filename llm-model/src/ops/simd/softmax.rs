@@ -10,7 +10,8 @@ vectorized! {
         for block in blocks {
             maxima.iter_mut().zip(block).for_each(|(max, x)| *max = if *x > *max { *x } else { *max });
         }
-        let max = maxima.iter().chain(tail).copied().fold(f32::NEG_INFINITY, f32::max);
+        let larger = |a: f32, b: f32| if a > b { a } else { b };
+        let max = tail.iter().fold(halved(maxima, larger), |max, x| larger(max, *x));
         let mut sums = [0.0f32; 16];
         let (blocks, tail) = x.as_chunks_mut::<16>();
         for block in blocks {
@@ -20,8 +21,18 @@ vectorized! {
             }
         }
         tail.iter_mut().for_each(|x| *x = exp_by::<FUSED>(*x - max));
-        (max, sums.iter().sum::<f32>() + tail.iter().sum::<f32>())
+        (max, halved(sums, |a, b| a + b) + tail.iter().sum::<f32>())
     }
+}
+
+/// One number of all lanes, by a tree: one after the other they would take longer than the loop that filled them.
+#[inline(always)]
+fn halved(mut lanes: [f32; 16], two: impl Fn(f32, f32) -> f32) -> f32 {
+    for half in [8, 4, 2, 1] {
+        let (left, right) = lanes.split_at_mut(half);
+        left.iter_mut().zip(right).for_each(|(left, right)| *left = two(*left, *right));
+    }
+    lanes[0]
 }
 
 vectorized! {
@@ -62,13 +73,12 @@ pub fn exp_by<const FUSED: bool>(x: f32) -> f32 {
     let n = rounded - ROUND;
     // ln 2 in two parts, so that the remainder keeps all its bits.
     let r = fma(n, 2.121_944_4e-4, fma(n, -0.693_359_4, x));
-    let p = 1.987_569_1e-4;
-    let p = fma(p, r, 1.398_2e-3);
-    let p = fma(p, r, 8.333_452e-3);
-    let p = fma(p, r, 4.166_579_6e-2);
-    let p = fma(p, r, 1.666_666_5e-1);
-    let p = fma(p, r, 0.5);
-    let e = fma(p * r, r, r) + 1.0;
+    // By pairs (Estrin): a third less of a wait than term by term, and waiting is what takes the time.
+    let square = r * r;
+    let high = fma(1.987_569_1e-4, r, 1.398_2e-3);
+    let middle = fma(8.333_452e-3, r, 4.166_579_6e-2);
+    let low = fma(1.666_666_5e-1, r, 0.5);
+    let e = fma(fma(fma(high, square, middle), square, low), square, r) + 1.0;
     e * f32::from_bits((rounded.to_bits() << 23).wrapping_add(1.0f32.to_bits()))
 }
 

@@ -20,6 +20,12 @@ pub trait Vector: Copy {
     unsafe fn store(x: Self::F, to: *mut f32);
     /// x · y + z.
     unsafe fn fma(x: Self::F, y: Self::F, z: Self::F) -> Self::F;
+    /// The same, in the order of the program: where a loop needs all registers the compiler must not load ahead of it.
+    #[inline(always)]
+    unsafe fn fma_here(x: Self::F, y: Self::F, z: Self::F) -> Self::F {
+        // SAFETY: as the trait says.
+        unsafe { Self::fma(x, y, z) }
+    }
     /// The sums over the lanes of as many registers as a register has lanes, each by the same tree.
     unsafe fn sums(all: &[Self::F]) -> Self::F;
 }
@@ -116,6 +122,8 @@ pub use x86::{Avx2, Avx512};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
+    #[cfg(not(miri))]
+    use std::arch::asm;
     use std::arch::x86_64::*;
 
     use half::{bf16, f16};
@@ -165,6 +173,12 @@ mod x86 {
             // SAFETY: as the trait says.
             unsafe { _mm256_fmadd_ps(x, y, z) }
         }
+        #[cfg(not(miri))]
+        #[inline(always)]
+        unsafe fn fma_here(x: __m256, y: __m256, z: __m256) -> __m256 {
+            // SAFETY: as the trait says.
+            unsafe { fma_here(x, y, z) }
+        }
         #[inline(always)]
         unsafe fn sums(a: &[__m256]) -> __m256 {
             // SAFETY: as the trait says.
@@ -174,6 +188,18 @@ mod x86 {
                 _mm256_add_ps(_mm256_shuffle_ps::<0x88>(low, high), _mm256_shuffle_ps::<0xdd>(low, high))
             }
         }
+    }
+
+    /// x · y + z, where the program says.
+    #[cfg(not(miri))]
+    #[inline]
+    #[target_feature(enable = "avx,fma")]
+    unsafe fn fma_here(x: __m256, y: __m256, mut z: __m256) -> __m256 {
+        // SAFETY: the caller has the features; nothing but registers is touched.
+        unsafe {
+            asm!("vfmadd231ps {z}, {x}, {y}", x = in(ymm_reg) x, y = in(ymm_reg) y, z = inout(ymm_reg) z, options(nostack, preserves_flags, nomem));
+        }
+        z
     }
 
     /// The lower half of `a` plus its upper half, then those of `b`.
