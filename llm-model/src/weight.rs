@@ -1,9 +1,11 @@
 //! A matrix as a model holds it: in floats, watched, or quantized.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use burn::module::{Initializer, Module, Param, ParamId};
+use burn::module::{
+    Content, Devices, Initializer, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor, Param, ParamId,
+};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use crate::ops::{self, AnyWeight};
@@ -47,6 +49,53 @@ pub struct QuantWeight {
     factors: Param<Tensor<4>>,
     #[module(skip)]
     shape: QuantShape,
+    handle: Handle,
+}
+
+/// What operations take of the tensors beside it, made when it is first asked for.
+///
+/// It is a module without parameters, so that it is forgotten whenever those of the weight may change.
+#[derive(Debug, Clone, Default)]
+struct Handle(OnceLock<AnyWeight>);
+
+impl Module for Handle {
+    fn collect_devices(&self, devices: Devices) -> Devices {
+        devices
+    }
+
+    fn visit<V: ModuleVisitor>(&self, _: &mut V) {}
+
+    fn map<M: ModuleMapper>(self, _: &mut M) -> Self {
+        Self::default()
+    }
+
+    fn fork(self, _: &Device) -> Self {
+        Self::default()
+    }
+
+    fn to_device(self, _: &Device) -> Self {
+        Self::default()
+    }
+
+    fn train(self) -> Self {
+        Self::default()
+    }
+
+    fn valid(&self) -> Self {
+        Self::default()
+    }
+
+    fn materialize(self) -> Self {
+        Self::default()
+    }
+}
+
+impl ModuleDisplay for Handle {}
+
+impl ModuleDisplayDefault for Handle {
+    fn content(&self, content: Content) -> Option<Content> {
+        Some(content)
+    }
 }
 
 impl Weight {
@@ -102,7 +151,7 @@ impl Weight {
     pub(crate) fn reading<const D: usize>(&self, x: impl FnOnce() -> Tensor<D>) -> AnyWeight {
         match self {
             Self::Dense(weight) => AnyWeight::dense(weight.val()),
-            Self::Quantized(weight) => AnyWeight::quantized(weight.values.val(), weight.factors.val(), weight.shape),
+            Self::Quantized(weight) => weight.any(),
             Self::Observed(weight) => {
                 (weight.observer.0)(x().flatten(0, D as isize - 2));
                 AnyWeight::dense(weight.weight.val())
@@ -115,13 +164,11 @@ impl Weight {
     /// # Shapes
     /// - `ids`: `[n]`; `[n, in]` in f32 out.
     pub fn rows(&self, ids: Tensor<1, Int>) -> Tensor<2> {
-        match self {
-            Self::Dense(weight) | Self::Observed(ObservedWeight { weight, .. }) => {
-                let rows = weight.val().select(0, ids);
-                if rows.dtype() == DType::F32 { rows } else { rows.cast(DType::F32) }
-            }
-            Self::Quantized(weight) => ops::quant_rows(ids, weight.values.val(), weight.factors.val(), weight.shape),
-        }
+        let weight = match self {
+            Self::Dense(weight) | Self::Observed(ObservedWeight { weight, .. }) => AnyWeight::dense(weight.val()),
+            Self::Quantized(weight) => weight.any(),
+        };
+        ops::rows(ids, weight)
     }
 }
 
@@ -140,7 +187,13 @@ impl QuantWeight {
             values: Param::initialized(ParamId::new(), Tensor::from_data(values, (device, DType::I32))),
             factors: Param::initialized(ParamId::new(), Tensor::from_data(factors, (device, dtype))),
             shape,
+            handle: Handle::default(),
         }
+    }
+
+    fn any(&self) -> AnyWeight {
+        let make = || AnyWeight::quantized(self.values.val(), self.factors.val(), self.shape);
+        self.handle.0.get_or_init(make).clone()
     }
 
     /// What it was before it was packed.

@@ -11,6 +11,7 @@ mod ahead;
 mod attention;
 mod gated;
 mod gradient;
+mod handle;
 mod kv;
 mod layer_norm;
 mod linear;
@@ -37,22 +38,12 @@ use burn::tensor::{Int, Tensor};
 use crate::Activation;
 use crate::quant::QuantShape;
 pub use attention::AttentionOptions;
+pub use handle::{QuantParts, QuantTensor};
 pub use kv::{Kv, KvTensor};
 pub use tensors::{
-    activation, append, attention, attention_with_sinks, gated, gated_linear, layer_norm, linear, linear_onto, linear_three, quant_rows,
-    rms_norm, rope, softcap,
+    activation, append, attention, attention_with_sinks, gated, gated_linear, layer_norm, linear, linear_onto, linear_three, rms_norm,
+    rope, rows, softcap,
 };
-
-/// A packed matrix: `values [strips, tiles, lines, 16]` and `factors [strips, tiles, factors, 16]`, see [`crate::quant::tiles`].
-#[derive(Debug, Clone, ExtensionType)]
-pub struct QuantTensor<B: Backend> {
-    /// Words of 32 bits.
-    pub values: IntTensor<B>,
-    /// f16, or f32 where the backend has no halves.
-    pub factors: FloatTensor<B>,
-    /// What it was before it was packed.
-    pub shape: QuantShape,
-}
 
 /// The weight of a linear map, `[out, in]`.
 #[derive(Debug, Clone, ExtensionType)]
@@ -107,7 +98,8 @@ impl AnyWeight {
 
     /// `values` and `factors` as [`QuantShape::dims`] says.
     pub fn quantized(values: Tensor<4, Int>, factors: Tensor<4>, shape: QuantShape) -> Self {
-        Self(WeightTensor::Quantized(QuantTensor { values: values.into_dispatch(), factors: factors.into_dispatch(), shape }))
+        let parts = QuantParts { values: values.into_dispatch(), factors: factors.into_dispatch(), shape };
+        Self(WeightTensor::Quantized(parts.into()))
     }
 }
 

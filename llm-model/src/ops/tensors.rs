@@ -1,12 +1,11 @@
 //! The operations as functions of [`Tensor`]s, whatever backend these are on.
 
 use burn::backend::Dispatch;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{DType, Int, Tensor};
 
 use super::LlmBackend;
-use super::{AnyInput, AnyWeight, AttentionOptions, Kv, QuantTensor, WeightTensor};
+use super::{AnyInput, AnyWeight, AttentionOptions, Kv, WeightTensor};
 use crate::Activation;
-use crate::quant::QuantShape;
 
 /// See [`LlmBackend::rms_norm`].
 ///
@@ -77,13 +76,18 @@ pub fn gated_linear<const D: usize>(x: AnyInput, gate: AnyWeight, up: AnyWeight,
     Tensor::from_dispatch(Dispatch::gated_linear(x.0, gate.0, up.0, activation))
 }
 
-/// See [`LlmBackend::quant_rows`].
+/// The rows `ids` of a weight: see [`LlmBackend::quant_rows`].
 ///
 /// # Shapes
-/// - `ids`: `[n]`; `values` and `factors`: as [`QuantShape::dims`] says; `[n, in]` f32 out.
-pub fn quant_rows(ids: Tensor<1, Int>, values: Tensor<4, Int>, factors: Tensor<4>, shape: QuantShape) -> Tensor<2> {
-    let weight = QuantTensor { values: values.into_dispatch(), factors: factors.into_dispatch(), shape };
-    Tensor::from_dispatch(Dispatch::quant_rows(ids.into_dispatch(), weight))
+/// - `ids`: `[n]`; `[n, in]` f32 out.
+pub fn rows(ids: Tensor<1, Int>, weight: AnyWeight) -> Tensor<2> {
+    match weight.0 {
+        WeightTensor::Dense(weight) => {
+            let rows = Tensor::<2>::from_dispatch(weight).select(0, ids);
+            if rows.dtype() == DType::F32 { rows } else { rows.cast(DType::F32) }
+        }
+        WeightTensor::Quantized(weight) => Tensor::from_dispatch(Dispatch::quant_rows(ids.into_dispatch(), weight)),
+    }
 }
 
 /// See [`LlmBackend::rope`].

@@ -68,11 +68,8 @@ fn exact(rows: usize, width: usize) -> Vec<f32> {
 fn quant_tensor<B: CpuBackend>(matrix: &QuantMatrix, halves: bool) -> QuantTensor<B> {
     let (shape, device) = (matrix.shape(), B::Device::default());
     let [values, factors] = tiles::tensors(tiles::pack(matrix), shape);
-    QuantTensor {
-        values: B::int_from_data(values, &device),
-        factors: B::float_from_data(if halves { factors } else { factors.convert::<f32>() }, &device),
-        shape,
-    }
+    let factors = if halves { factors } else { factors.convert::<f32>() };
+    QuantParts { values: B::int_from_data(values, &device), factors: B::float_from_data(factors, &device), shape }.into()
 }
 
 fn quant_linear_agrees<B: CpuBackend>(halves: bool) {

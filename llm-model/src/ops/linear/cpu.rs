@@ -16,7 +16,7 @@ use crate::ops::gated::activate;
 use crate::ops::simd::tiles::{self, Activations, Packed, product};
 use crate::ops::simd::{Floats, Target, products};
 use crate::ops::slices::{CpuBackend, trace};
-use crate::ops::{InputTensor, QuantTensor, WeightTensor, ahead, rms_norm, threads};
+use crate::ops::{InputTensor, QuantParts, QuantTensor, WeightTensor, ahead, rms_norm, threads};
 
 /// Multiply-adds below which waking the pool costs more than it gives.
 const SMALL: usize = 64 * 1024;
@@ -255,7 +255,7 @@ fn contiguous<B: CpuBackend>(weight: WeightTensor<B>) -> WeightTensor<B> {
 
 /// The tiles of `weight`.
 fn packed<B: CpuBackend>(weight: &QuantTensor<B>) -> Packed<'_> {
-    let QuantTensor { values, factors, shape } = weight;
+    let QuantParts { values, factors, shape } = &**weight;
     let format = shape.format;
     Packed {
         bits: format.bits(),

@@ -10,8 +10,7 @@ use crate::quant::{BLOCK, QuantShape, tiles};
 
 pub fn rows_cpu<B: CpuBackend>(ids: IntTensor<B>, weight: QuantTensor<B>) -> FloatTensor<B> {
     trace::<B>("quant_rows", "scalar");
-    let QuantTensor { values, factors, shape } = weight;
-    let (ids, values, factors) = (B::integers(&ids), B::words(&values), B::floats(&factors));
+    let (ids, values, factors, shape) = (B::integers(&ids), B::words(&weight.values), B::floats(&weight.factors), weight.shape);
     let mut out = vec![0.0; ids.len() * shape.width];
     for (id, out) in ids.iter().zip(out.chunks_exact_mut(shape.width)) {
         row(values, factors, shape, usize::try_from(*id).unwrap_or(usize::MAX), out);

@@ -6,14 +6,14 @@ use burn::backend::{
 };
 use burn::tensor::{DType, FloatDType, Shape, Slice, TensorData};
 
-use crate::ops::QuantTensor;
+use crate::ops::{QuantParts, QuantTensor};
 use crate::quant::{BLOCK, BLOCKS, QuantFormat, QuantShape, Steps, Table, planes, tiles::ROWS};
 
 /// x · wᵀ.
 pub fn reference<B: Backend>(x: FloatTensor<B>, weight: QuantTensor<B>) -> FloatTensor<B> {
     let shape = weight.shape;
     let rows = 0..shape.rows;
-    let weights = B::float_slice(dequantize::<B>(weight), &[Slice::from(rows), Slice::from(0..shape.width)]);
+    let weights = B::float_slice(dequantize::<B>(&weight), &[Slice::from(rows), Slice::from(0..shape.width)]);
     B::float_matmul(x, B::float_transpose(weights))
 }
 
@@ -23,16 +23,16 @@ pub fn rows_reference<B: Backend>(ids: IntTensor<B>, weight: QuantTensor<B>) -> 
     let (count, device) = (ids.shape()[0], ids.device());
     let shift = ROWS.trailing_zeros() as i32;
     let strips = B::bitwise_right_shift_scalar(ids.clone(), shift.into());
-    let factors = B::float_select(weight.factors, 0, strips.clone());
-    let weights = dequantize::<B>(QuantTensor { values: B::int_select(weight.values, 0, strips), factors, shape });
+    let factors = B::float_select(weight.factors.clone(), 0, strips.clone());
+    let weights = dequantize::<B>(&QuantParts { values: B::int_select(weight.values.clone(), 0, strips), factors, shape });
     let firsts = B::int_mul_scalar(B::int_arange(0..count as i64, &device, ids.dtype().into()), (ROWS as i32).into());
     let places = B::int_add(firsts, B::bitwise_and_scalar(ids, (ROWS as i32 - 1).into()));
     B::float_slice(B::float_select(weights, 0, places), &[Slice::from(0..count), Slice::from(0..shape.width)])
 }
 
 /// All weights in f32, padding and all: `[strips · 16, tiles · inputs of a tile]`.
-fn dequantize<B: Backend>(weight: QuantTensor<B>) -> FloatTensor<B> {
-    let QuantTensor { values, factors, shape: QuantShape { format, .. } } = weight;
+fn dequantize<B: Backend>(weight: &QuantParts<B>) -> FloatTensor<B> {
+    let QuantParts { values, factors, shape: QuantShape { format, .. } } = weight.clone();
     let [strips, tiles, ..] = values.shape().dims::<4>();
     let (rows, blocks, bits) = (strips * ROWS, tiles * format.sharing(), format.bits());
     let lines = part::<B>(values.clone(), 2, 0..format.sharing() * bits);
