@@ -56,7 +56,7 @@ pub struct QuantWeight {
 ///
 /// It is a module without parameters, so that it is forgotten whenever those of the weight may change.
 #[derive(Debug, Clone, Default)]
-struct Handle(OnceLock<AnyWeight>);
+struct Handle(OnceLock<Box<AnyWeight>>);
 
 impl Module for Handle {
     fn collect_devices(&self, devices: Devices) -> Devices {
@@ -192,8 +192,8 @@ impl QuantWeight {
     }
 
     fn any(&self) -> AnyWeight {
-        let make = || AnyWeight::quantized(self.values.val(), self.factors.val(), self.shape);
-        self.handle.0.get_or_init(make).clone()
+        let make = || Box::new(AnyWeight::quantized(self.values.val(), self.factors.val(), self.shape));
+        AnyWeight::clone(self.handle.0.get_or_init(make))
     }
 
     /// What it was before it was packed.
@@ -223,5 +223,21 @@ mod tests {
             });
             assert_eq!(results[0], results[1], "{format}");
         }
+    }
+
+    #[test]
+    #[cfg(feature = "ndarray")]
+    #[expect(deprecated, reason = "burn-ndarray is deprecated upstream, but users may still ask for it")]
+    fn a_quantized_weight_that_was_used_can_move_to_another_device() {
+        let matrix = QuantMatrix::random(QuantShape { format: QuantFormat::ALL[0], rows: 20, width: 64 });
+        let x = TensorData::new((0..64).map(|i| i as f32 / 64.0 - 0.5).collect::<Vec<_>>(), [1, 64]);
+        let project = |weight: &Weight, device: &Device| weight.project(Tensor::from_data(x.clone(), (device, DType::F32))).into_data();
+        let [flex, ndarray] = [Device::flex(), Device::ndarray()];
+        // Not the other way, as NdArray has no halves.
+        let weight = Weight::Quantized(QuantWeight::new(&matrix, &ndarray));
+        let before = project(&weight, &ndarray);
+        let moved = weight.clone().to_device(&flex);
+        assert_eq!(project(&moved, &flex), before);
+        assert_eq!(project(&weight, &ndarray), before);
     }
 }
