@@ -85,20 +85,14 @@ impl Attention {
         let q = self.heads(q, &self.q_norm); // [b, s, heads, d]
         let k = self.heads(k, &self.k_norm); // [b, s, kv, d]
         let v = self.heads(v, &None);
-        let angles = step.angles(self.rotation).map(|(cos, sin)| [cos.clone(), sin.clone()]);
-        let (q, k, v) = match (cache, angles) {
-            (Some(cache), Some(angles)) => cache.rope_append([q, k, v], angles, &step.starts), // k and v: [b, kv, capacity, d]
-            (Some(cache), None) => {
-                let (k, v) = cache.append(k, v, &step.starts);
-                (q, k, v)
-            }
-            (None, angles) => {
-                let turned = |x| match &angles {
-                    Some([cos, sin]) => ops::rope(x, cos.clone(), sin.clone()),
-                    None => x,
-                };
-                (turned(q), Kv::Floats(turned(k).swap_dims(1, 2)), Kv::Floats(v.swap_dims(1, 2)))
-            }
+        let turned = |x: Tensor<4>| match step.angles(self.rotation) {
+            Some((cos, sin)) => ops::rope(x, cos.clone(), sin.clone()),
+            None => x,
+        };
+        let (q, k) = (turned(q), turned(k));
+        let (k, v) = match cache {
+            Some(cache) => cache.append(k, v, &step.starts), // [b, kv, capacity, d]
+            None => (Kv::Floats(k.swap_dims(1, 2)), Kv::Floats(v.swap_dims(1, 2))),
         };
         let y = match &self.sinks {
             Some(sinks) => ops::attention_with_sinks(q, k, v, sinks.val(), &step.starts, self.options),

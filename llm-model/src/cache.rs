@@ -171,16 +171,6 @@ impl LayerCache {
         (write(&mut self.keys, k, starts), write(&mut self.values, v, starts))
     }
 
-    /// The same once `k` is rotated, and `q`, too, which it returns before them.
-    ///
-    /// # Panics
-    /// As [`LayerCache::append`].
-    pub fn rope_append(&mut self, qkv: [Tensor<4>; 3], angles: [Tensor<3>; 2], starts: &[usize]) -> (Tensor<4>, Kv, Kv) {
-        let kv = [&mut self.keys, &mut self.values].map(|slot| slot.take().expect("present outside of an append"));
-        let (q, keys, values) = ops::rope_append(qkv, angles, kv, starts);
-        (q, self.keys.insert(keys).clone(), self.values.insert(values).clone())
-    }
-
     fn grow(&mut self, capacity: usize) {
         for slot in [&mut self.keys, &mut self.values] {
             *slot = slot.take().map(|kv| kv.grown(capacity));

@@ -42,7 +42,7 @@ pub use handle::{QuantParts, QuantTensor};
 pub use kv::{Kv, KvTensor};
 pub use tensors::{
     activation, append, attention, attention_with_sinks, gated, gated_linear, layer_norm, linear, linear_onto, linear_three, rms_norm,
-    rope, rope_append, rows, softcap,
+    rope, rows, softcap,
 };
 
 /// The weight of a linear map, `[out, in]`.
@@ -68,15 +68,6 @@ pub enum InputTensor<B: Backend> {
         /// ε.
         eps: f64,
     },
-}
-
-/// Cosines and sines of a rotation, `[b, s, half]` each.
-#[derive(Debug, Clone, ExtensionType)]
-pub struct AnglesTensor<B: Backend> {
-    /// Cosines.
-    pub cos: FloatTensor<B>,
-    /// Sines.
-    pub sin: FloatTensor<B>,
 }
 
 /// The weight of a linear map on whatever backend it is.
@@ -191,23 +182,6 @@ pub trait LlmBackend: Backend {
     /// and rounded to its type.
     fn append(x: FloatTensor<Self>, #[extension_type] kv: KvTensor<Self>, starts: Vec<usize>) -> KvTensor<Self> {
         kv::reference::<Self>(x, kv, &starts)
-    }
-
-    /// What lies between the projections of a layer and its attention: `q` and `k` rotated, `k` and `v` written behind what `keys` and
-    /// `values` hold.
-    fn rope_append(
-        q: FloatTensor<Self>,
-        k: FloatTensor<Self>,
-        v: FloatTensor<Self>,
-        #[extension_type] angles: AnglesTensor<Self>,
-        #[extension_type] keys: KvTensor<Self>,
-        #[extension_type] values: KvTensor<Self>,
-        starts: Vec<usize>,
-    ) -> (FloatTensor<Self>, KvTensor<Self>, KvTensor<Self>) {
-        let AnglesTensor { cos, sin } = angles;
-        let k = Self::rope(k, cos.clone(), sin.clone());
-        let keys = Self::append(k, keys, starts.clone());
-        (Self::rope(q, cos, sin), keys, Self::append(v, values, starts))
     }
 
     /// Attention of `q [b, s, h, d]` over `k` and `v [b, kv, capacity, d]`; row `b` of `q` stands at `starts[b] ..`.

@@ -4,7 +4,7 @@ use burn::backend::Dispatch;
 use burn::tensor::{DType, Int, Tensor};
 
 use super::LlmBackend;
-use super::{AnglesTensor, AnyInput, AnyWeight, AttentionOptions, Kv, WeightTensor};
+use super::{AnyInput, AnyWeight, AttentionOptions, Kv, WeightTensor};
 use crate::Activation;
 
 /// See [`LlmBackend::rms_norm`].
@@ -107,26 +107,6 @@ pub fn rope(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>) -> Tensor<4> {
 /// When `kv` has no room for them.
 pub fn append(x: Tensor<4>, kv: Kv, starts: &[usize]) -> Kv {
     Kv::from_dispatch(Dispatch::append(x.into_dispatch(), kv.into_dispatch(), starts.to_vec()))
-}
-
-/// See [`LlmBackend::rope_append`].
-///
-/// # Shapes
-/// - `q`: `[batch, seq, heads, head_dim]`, `k` and `v`: `[batch, seq, kv_heads, head_dim]`, `cos` and `sin`: `[batch, seq, half]`,
-///   both of `kv`: `[batch, kv_heads, capacity, head_dim]`; as `q`, and as both of `kv`, out.
-///
-/// # Panics
-/// When `kv` has no room for them.
-pub fn rope_append(
-    [q, k, v]: [Tensor<4>; 3],
-    [cos, sin]: [Tensor<3>; 2],
-    [keys, values]: [Kv; 2],
-    starts: &[usize],
-) -> (Tensor<4>, Kv, Kv) {
-    let [q, k, v] = [q, k, v].map(Tensor::into_dispatch);
-    let angles = AnglesTensor { cos: cos.into_dispatch(), sin: sin.into_dispatch() };
-    let (q, keys, values) = Dispatch::rope_append(q, k, v, angles, keys.into_dispatch(), values.into_dispatch(), starts.to_vec());
-    (Tensor::from_dispatch(q), Kv::from_dispatch(keys), Kv::from_dispatch(values))
 }
 
 /// See [`LlmBackend::attention`].
