@@ -149,13 +149,16 @@ impl Weight {
 
     /// What operations take that multiply it with `x [.., in]`; who watches the weight is shown `x`.
     pub(crate) fn reading<const D: usize>(&self, x: impl FnOnce() -> Tensor<D>) -> AnyWeight {
+        if let Self::Observed(weight) = self {
+            (weight.observer.0)(x().flatten(0, D as isize - 2));
+        }
+        self.any()
+    }
+
+    fn any(&self) -> AnyWeight {
         match self {
-            Self::Dense(weight) => AnyWeight::dense(weight.val()),
+            Self::Dense(weight) | Self::Observed(ObservedWeight { weight, .. }) => AnyWeight::dense(weight.val()),
             Self::Quantized(weight) => weight.any(),
-            Self::Observed(weight) => {
-                (weight.observer.0)(x().flatten(0, D as isize - 2));
-                AnyWeight::dense(weight.weight.val())
-            }
         }
     }
 
@@ -164,11 +167,7 @@ impl Weight {
     /// # Shapes
     /// - `ids`: `[n]`; `[n, in]` in f32 out.
     pub fn rows(&self, ids: Tensor<1, Int>) -> Tensor<2> {
-        let weight = match self {
-            Self::Dense(weight) | Self::Observed(ObservedWeight { weight, .. }) => AnyWeight::dense(weight.val()),
-            Self::Quantized(weight) => weight.any(),
-        };
-        ops::rows(ids, weight)
+        ops::rows(ids, self.any())
     }
 }
 

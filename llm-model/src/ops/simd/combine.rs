@@ -36,8 +36,8 @@ unsafe fn at_level<W: Stored>(level: Level, out: &mut [f32], width: usize, weigh
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => x86::avx2(out, width, weights, stride, rows),
             #[cfg(target_arch = "aarch64")]
-            Level::Neon => all::<super::vector::Neon, W, 4>(out, width, weights, stride, rows),
-            _ => all::<Plain, W, 2>(out, width, weights, stride, rows),
+            Level::Neon => all::<super::vector::Neon, W>(out, width, weights, stride, rows),
+            _ => all::<Plain, W>(out, width, weights, stride, rows),
         }
     }
 }
@@ -52,7 +52,7 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
     pub unsafe fn avx512<W: Stored>(out: &mut [f32], width: usize, weights: &[f32], stride: usize, rows: &[W]) {
         // SAFETY: as the caller promises.
-        unsafe { all::<Avx512, W, 4>(out, width, weights, stride, rows) }
+        unsafe { all::<Avx512, W>(out, width, weights, stride, rows) }
     }
 
     /// # Safety
@@ -60,17 +60,16 @@ mod x86 {
     #[target_feature(enable = "avx2,fma,f16c")]
     pub unsafe fn avx2<W: Stored>(out: &mut [f32], width: usize, weights: &[f32], stride: usize, rows: &[W]) {
         // SAFETY: as the caller promises.
-        unsafe { all::<Avx2, W, 4>(out, width, weights, stride, rows) }
+        unsafe { all::<Avx2, W>(out, width, weights, stride, rows) }
     }
 }
 
-/// Four outputs and two registers of columns at a time; of what is left three outputs and `THREE`, as many as the registers hold, or one
-/// and eight; the last columns one by one.
+/// Four outputs and two registers of columns at a time; of what is left three outputs and four, or one and eight; the last columns one by one.
 ///
 /// # Safety
 /// The processor has the features of `V`, and the arguments fit together.
 #[inline(always)]
-unsafe fn all<V: Vector, W: Stored, const THREE: usize>(out: &mut [f32], width: usize, weights: &[f32], stride: usize, rows: &[W]) {
+unsafe fn all<V: Vector, W: Stored>(out: &mut [f32], width: usize, weights: &[f32], stride: usize, rows: &[W]) {
     let outputs = out.len() / width;
     // SAFETY: as the caller promises.
     unsafe {
@@ -80,7 +79,7 @@ unsafe fn all<V: Vector, W: Stored, const THREE: usize>(out: &mut [f32], width: 
             output += 4;
         }
         if output + 3 == outputs {
-            columns::<V, W, 3, THREE>(&mut out[output * width..], width, &weights[output * stride..], stride, rows);
+            columns::<V, W, 3, 4>(&mut out[output * width..], width, &weights[output * stride..], stride, rows);
             output += 3;
         }
         while output < outputs {
