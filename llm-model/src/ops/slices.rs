@@ -15,10 +15,13 @@ pub trait CpuBackend: Backend {
     /// Its name in traces.
     const NAME: &'static str;
 
+    /// Whether the numbers are in row-major order and begin where their memory does.
+    fn is_contiguous(tensor: &FloatTensor<Self>) -> bool;
+
     /// The same numbers in row-major order; copies only a strided view.
     fn contiguous(tensor: &FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// The numbers of a tensor that is [contiguous](CpuBackend::contiguous).
+    /// The numbers of a tensor that is [contiguous](CpuBackend::is_contiguous).
     fn floats(tensor: &FloatTensor<Self>) -> Floats<'_>;
 
     /// As [`CpuBackend::floats`] to write to; copied first where another tensor shares them.
@@ -41,7 +44,7 @@ pub trait CpuBackend: Backend {
 
     /// Calls `read` with the numbers of `tensor` in row-major order; copies only a strided view.
     fn with_floats<R>(tensor: &FloatTensor<Self>, read: impl FnOnce(Floats) -> R) -> R {
-        read(Self::floats(&Self::contiguous(tensor)))
+        if Self::is_contiguous(tensor) { read(Self::floats(tensor)) } else { read(Self::floats(&Self::contiguous(tensor))) }
     }
 
     /// As [`CpuBackend::with_floats`] for activations, which are f32; other types are widened first.
@@ -64,6 +67,10 @@ pub fn trace<B: CpuBackend>(op: &'static str, kernel: &'static str) {
 impl CpuBackend for Flex {
     const NAME: &'static str = "flex";
 
+    fn is_contiguous(tensor: &FlexTensor) -> bool {
+        tensor.layout().start_offset() == 0 && tensor.layout().is_contiguous()
+    }
+
     fn contiguous(tensor: &FlexTensor) -> FlexTensor {
         tensor.to_contiguous()
     }
@@ -79,7 +86,9 @@ impl CpuBackend for Flex {
     }
 
     fn floats_mut(tensor: &mut FlexTensor) -> FloatsMut<'_> {
-        *tensor = Self::contiguous(tensor);
+        if !Self::is_contiguous(tensor) {
+            *tensor = Self::contiguous(tensor);
+        }
         let count = tensor.layout().num_elements();
         match tensor.dtype() {
             DType::F32 => FloatsMut::F32(&mut tensor.storage_mut::<f32>()[..count]),
@@ -115,6 +124,10 @@ impl CpuBackend for Flex {
 impl CpuBackend for burn_ndarray::NdArray {
     const NAME: &'static str = "ndarray";
 
+    fn is_contiguous(tensor: &burn_ndarray::NdArrayTensor) -> bool {
+        !matches!(tensor, burn_ndarray::NdArrayTensor::F32(storage) if !storage.view().is_standard_layout())
+    }
+
     fn contiguous(tensor: &burn_ndarray::NdArrayTensor) -> burn_ndarray::NdArrayTensor {
         match tensor {
             burn_ndarray::NdArrayTensor::F32(storage) if !storage.view().is_standard_layout() => {
@@ -132,9 +145,7 @@ impl CpuBackend for burn_ndarray::NdArray {
     }
 
     fn floats_mut(tensor: &mut burn_ndarray::NdArrayTensor) -> FloatsMut<'_> {
-        if let burn_ndarray::NdArrayTensor::F32(storage) = tensor
-            && !storage.view().is_standard_layout()
-        {
+        if !Self::is_contiguous(tensor) {
             *tensor = Self::contiguous(tensor);
         }
         let burn_ndarray::NdArrayTensor::F32(storage) = tensor else {

@@ -7,6 +7,7 @@
 //! Whole numbers are computed with as they are: the factor of a key goes to its score, that of a value to its weight.
 #![allow(unsafe_code)]
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
@@ -171,7 +172,7 @@ impl Attention<'_> {
 
     /// The queries of `piece` over all chunks.
     fn piece<'o>(&self, piece: Piece, chunks: usize, row: &impl Fn(usize) -> &'o mut [f32]) {
-        let mut scratch = Scratch::default();
+        let mut scratch = SCRATCH.take();
         let mut seen = vec![Seen::NOTHING; self.queries(piece).count()];
         for chunk in 0..chunks {
             self.chunk(piece, chunk, &mut scratch, |index, query, found, values| seen[index].merge(row(query), found, values));
@@ -179,6 +180,7 @@ impl Attention<'_> {
         for (query, seen) in self.queries(piece).zip(seen) {
             seen.finish(row(query), self.sink(query));
         }
+        SCRATCH.set(scratch);
     }
 
     /// One token a sequence, and few sequences: the chunks are shared out, too, and merged in order.
@@ -194,11 +196,13 @@ impl Attention<'_> {
         let length = group * (2 + dim);
         let mut parts = vec![0.0; pieces * chunks * length];
         threads::for_each_piece(&mut parts, length, |index, part| {
-            self.chunk(piece(index / chunks), index % chunks, &mut Scratch::default(), |index, _, found, values| {
+            let mut scratch = SCRATCH.take();
+            self.chunk(piece(index / chunks), index % chunks, &mut scratch, |index, _, found, values| {
                 let part = &mut part[index * (2 + dim)..][..2 + dim];
                 part[..2].copy_from_slice(&[found.max, found.sum]);
                 part[2..].copy_from_slice(values);
             });
+            SCRATCH.set(scratch);
         });
         for (index, parts) in parts.chunks_exact(chunks * length).enumerate() {
             for (at, query) in self.queries(piece(index)).enumerate() {
@@ -236,7 +240,7 @@ impl Attention<'_> {
         let base = (piece.batch * self.sizes.kv_heads + piece.kv_head) * self.sizes.capacity;
         let [mut k, mut v] = [self.k, self.v].map(|all| all.numbers.range((base + chunk.start) * dim, chunk.len() * dim));
         let [k_scales, v_scales] = [self.k, self.v].map(|all| all.scales.map(|all| &all[base + chunk.start..][..chunk.len()]));
-        let Scratch { queries, scores, values, wide: [wide_k, wide_v] } = scratch;
+        let Scratch { queries, scores, values, sums, wide: [wide_k, wide_v] } = scratch;
         queries.clear();
         let scale = self.options.scale as f32;
         self.queries(piece).for_each(|row| queries.extend(self.q[row * dim..][..dim].iter().map(|x| x * scale)));
@@ -258,7 +262,8 @@ impl Attention<'_> {
             let keys = begin(first + position).max(chunk.start)..(first + position + 1).min(chunk.end);
             keys.start.saturating_sub(chunk.start)..keys.end.max(chunk.start) - chunk.start
         };
-        let mut sums = vec![Seen::NOTHING; count];
+        sums.clear();
+        sums.resize(count, Seen::NOTHING);
         for (index, scores) in scores.chunks_exact_mut(length).enumerate() {
             let keys = seen_by(index / group);
             if keys.is_empty() {
@@ -304,12 +309,17 @@ impl Attention<'_> {
     }
 }
 
-/// Memory of one piece of work.
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Memory of one piece of work, which a thread keeps for the next.
 #[derive(Default)]
 struct Scratch {
     queries: Vec<f32>,
     scores: Vec<f32>,
     values: Vec<f32>,
+    sums: Vec<Seen>,
     /// Keys and values of a chunk in f32.
     wide: [Vec<f32>; 2],
 }

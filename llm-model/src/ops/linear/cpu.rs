@@ -5,6 +5,7 @@
 //! threads there are.
 #![allow(unsafe_code)]
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
@@ -24,6 +25,8 @@ const SMALL: usize = 64 * 1024;
 const FEW: usize = 16;
 /// A piece of work has a multiple of this many weight rows.
 const ROWS: usize = tiles::ROWS;
+/// Most outputs of a piece that are kept on the stack.
+const STACK: usize = 1024;
 
 /// x · wᵀ for dense weights.
 pub fn cpu<B: CpuBackend>(x: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
@@ -63,15 +66,21 @@ pub fn gated_cpu<B: CpuBackend>(x: InputTensor<B>, weights: [WeightTensor<B>; 2]
         threads::for_each(outputs.div_ceil(piece), |index| {
             let (start, range) = (start.load(Relaxed), index * piece..((index + 1) * piece).min(outputs));
             ahead::reading(gate.start(), gate.row(range.start, width));
-            let mut right = vec![0.0; lead * range.len()];
-            // SAFETY: `out` has room for each output of every row, and pieces are disjoint; `right` begins with the first output of
-            // the range. What is written is then read as numbers.
+            let (mut few, mut many) = ([const { MaybeUninit::<f32>::uninit() }; STACK], Vec::<f32>::new());
+            let right = if lead * range.len() <= STACK {
+                few.as_mut_ptr().cast()
+            } else {
+                many.reserve_exact(lead * range.len());
+                many.as_mut_ptr()
+            };
+            // SAFETY: `out` has room for each output of every row, and pieces are disjoint; `right` has room for those of the range,
+            // and begins with the first. What is written is then read as numbers.
             unsafe {
                 inputs.multiply(&gate, range.clone(), start, outputs);
-                inputs.multiply(&up, range.clone(), right.as_mut_ptr().wrapping_sub(range.start), range.len());
-                for (row, right) in right.chunks_exact(range.len()).enumerate() {
-                    let left = start.add(row * outputs + range.start);
-                    activate(std::slice::from_raw_parts_mut(left, range.len()), right, activation);
+                inputs.multiply(&up, range.clone(), right.wrapping_sub(range.start), range.len());
+                for row in 0..lead {
+                    let left = std::slice::from_raw_parts_mut(start.add(row * outputs + range.start), range.len());
+                    activate(left, std::slice::from_raw_parts(right.add(row * range.len()), range.len()), activation);
                 }
             }
         });
@@ -95,14 +104,18 @@ fn each<B: CpuBackend, const N: usize>(
     let all = outputs.iter().sum();
     assert!(residual.is_empty() || residual.len() == rows * all, "a residual of {} numbers for {rows} x {all}", residual.len());
     let piece = piece(rows, width * all, all);
-    let of_matrix = |index: usize| (0..outputs[index]).step_by(piece).map(move |from| (index, from..(from + piece).min(outputs[index])));
-    let pieces: Vec<(usize, Range<usize>)> = (0..N).flat_map(of_matrix).collect();
+    let pieces = outputs.map(|outputs| outputs.div_ceil(piece));
     let mut outs = outputs.map(|outputs| Vec::<f32>::with_capacity(rows * outputs));
     let starts = outs.each_mut().map(|out| AtomicPtr::new(out.as_mut_ptr()));
     read::<B, _>(x, |x| {
         let inputs = Inputs::new::<B>(op, x, width, &matrices);
-        threads::for_each(pieces.len(), |at| {
-            let (index, range) = pieces[at].clone();
+        threads::for_each(pieces.iter().sum(), |at| {
+            let (mut index, mut at) = (0, at);
+            while at >= pieces[index] {
+                at -= pieces[index];
+                index += 1;
+            }
+            let range = at * piece..((at + 1) * piece).min(outputs[index]);
             ahead::reading(matrices[0].start(), matrices[index].row(range.start, width));
             let start = starts[index].load(Relaxed);
             // SAFETY: there is room for each output of every row, and pieces are disjoint; what is written is then read as numbers.
@@ -248,8 +261,8 @@ impl<'a> Matrix<'a> {
 
 fn contiguous<B: CpuBackend>(weight: WeightTensor<B>) -> WeightTensor<B> {
     match weight {
-        WeightTensor::Dense(weight) => WeightTensor::Dense(B::contiguous(&weight)),
-        packed => packed,
+        WeightTensor::Dense(weight) if !B::is_contiguous(&weight) => WeightTensor::Dense(B::contiguous(&weight)),
+        other => other,
     }
 }
 

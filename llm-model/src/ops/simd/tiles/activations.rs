@@ -1,5 +1,6 @@
 //! Activations as the tiles read them: integers of 8 bits with one scale for each token and block of 32 inputs.
 
+use std::cell::RefCell;
 use std::sync::{Mutex, PoisonError};
 
 use super::kernel::{Group, Panel, Tile};
@@ -19,10 +20,20 @@ pub struct Activations {
     blocks: usize,
     /// Tokens of every panel but the last, which may have fewer.
     panel: usize,
+    memory: Memory,
+}
+
+/// Where activations are. It stays with the thread that quantizes, for the next ones.
+#[derive(Default)]
+struct Memory {
     values: Vec<u8>,
     scales: Vec<f32>,
     corrections: Vec<i32>,
     sums: Vec<f32>,
+}
+
+thread_local! {
+    static KEPT: RefCell<Memory> = RefCell::default();
 }
 
 impl Activations {
@@ -31,8 +42,13 @@ impl Activations {
         let (tokens, blocks) = (x.len() / width, width.div_ceil(BLOCK));
         let panel = tokens.div_ceil(tokens.div_ceil(kernel.tokens()).max(1)).max(1);
         let (count, group) = (tokens * blocks, kernel.group());
-        let (mut values, mut scales) = (vec![0; count * BLOCK * group.words()], vec![0.0; count]);
-        let (mut corrections, mut sums) = (vec![0; count * kernel.parts()], vec![0.0; count * kernel.parts()]);
+        // All that is read of it is written first.
+        let mut memory = KEPT.take();
+        let Memory { values, scales, corrections, sums } = &mut memory;
+        values.resize(count * BLOCK * group.words(), 0);
+        scales.resize(count, 0.0);
+        corrections.resize(count * kernel.parts(), 0);
+        sums.resize(count * kernel.parts(), 0.0);
         let per_panel = panel * blocks;
         let parts = x.chunks(panel * width).zip(values.chunks_mut(per_panel * BLOCK * group.words()));
         let parts = parts
@@ -54,7 +70,7 @@ impl Activations {
                 }
             });
         }
-        Self { kernel, tokens, blocks, panel, values, scales, corrections, sums }
+        Self { kernel, tokens, blocks, panel, memory }
     }
 
     /// The kernel they were made for.
@@ -67,22 +83,34 @@ impl Activations {
         self.blocks
     }
 
-    /// The first token of each panel, and how many tokens it has.
-    pub fn panels(&self) -> impl Iterator<Item = (usize, usize)> {
-        (0..self.tokens).step_by(self.panel).map(|first| (first, self.panel.min(self.tokens - first)))
+    /// How many panels there are.
+    pub fn panels(&self) -> usize {
+        self.tokens.div_ceil(self.panel)
+    }
+
+    /// The first token of a panel, and how many tokens it has.
+    pub fn place(&self, panel: usize) -> (usize, usize) {
+        let first = panel * self.panel;
+        (first, self.panel.min(self.tokens - first))
     }
 
     /// The panel that begins with token `first`, for tiles of [`Activations::kernel`].
     #[inline(always)]
     pub(super) fn panel<T: Tile>(&self, first: usize) -> Panel {
-        let at = first * self.blocks;
-        assert!(at < self.scales.len(), "token {first} of {}", self.tokens);
+        let (at, Memory { values, scales, corrections, sums }) = (first * self.blocks, &self.memory);
+        assert!(at < scales.len(), "token {first} of {}", self.tokens);
         Panel {
-            values: self.values.as_ptr().wrapping_add(BLOCK * T::GROUP.words() * at),
-            scales: self.scales.as_ptr().wrapping_add(at),
-            corrections: self.corrections.as_ptr().wrapping_add(T::PARTS * at),
-            sums: self.sums.as_ptr().wrapping_add(T::PARTS * at),
+            values: values.as_ptr().wrapping_add(BLOCK * T::GROUP.words() * at),
+            scales: scales.as_ptr().wrapping_add(at),
+            corrections: corrections.as_ptr().wrapping_add(T::PARTS * at),
+            sums: sums.as_ptr().wrapping_add(T::PARTS * at),
         }
+    }
+}
+
+impl Drop for Activations {
+    fn drop(&mut self) {
+        KEPT.set(std::mem::take(&mut self.memory));
     }
 }
 

@@ -150,10 +150,12 @@ impl Job<'_> {
     /// The processor has the features of `T`, and `out` can be written.
     #[inline(always)]
     unsafe fn run<T: Tile>(&self) {
-        let panels: Vec<(usize, usize)> = self.x.panels().collect();
-        let bytes = panels.first().map_or(1, |(_, tokens)| tokens * self.x.blocks() * (BLOCK * T::GROUP.words() + 8));
+        let panels = self.x.panels();
+        let bytes = self.x.place(0).1 * self.x.blocks() * (BLOCK * T::GROUP.words() + 8);
+        let together = (RESIDENT / bytes.max(1)).max(1);
         let mut memory = unpacked::Memory::default();
-        for panels in panels.chunks((RESIDENT / bytes).max(1)) {
+        for from in (0..panels).step_by(together) {
+            let panels = from..(from + together).min(panels);
             let unpacks = panels.len() >= unpacked::panels(self.packed);
             for index in self.strips.clone() {
                 let strip = self.packed.strip(index);
@@ -163,13 +165,13 @@ impl Job<'_> {
                 unsafe {
                     if unpacks {
                         let strip = memory.unpack::<T>(Strip { ahead: next, ..strip });
-                        for &(first, tokens) in panels {
-                            self.panel::<T::Unpacked>(index, strip, first, tokens);
+                        for panel in panels.clone() {
+                            self.panel::<T::Unpacked>(index, strip, panel);
                         }
                     } else {
-                        for (at, &(first, tokens)) in panels.iter().enumerate() {
-                            let ahead = if at == 0 { next } else { 0 };
-                            self.panel::<T>(index, Strip { ahead, ..strip }, first, tokens);
+                        for panel in panels.clone() {
+                            let ahead = if panel == panels.start { next } else { 0 };
+                            self.panel::<T>(index, Strip { ahead, ..strip }, panel);
                         }
                     }
                 }
@@ -182,7 +184,8 @@ impl Job<'_> {
     /// # Safety
     /// As [`Job::run`].
     #[inline(always)]
-    unsafe fn panel<T: Tile>(&self, index: usize, strip: Strip, first: usize, tokens: usize) {
+    unsafe fn panel<T: Tile>(&self, index: usize, strip: Strip, panel: usize) {
+        let (first, tokens) = self.x.place(panel);
         let (panel, stride) = (self.x.panel::<T>(first), self.out.stride);
         let kept = ROWS.min(self.packed.rows - index * ROWS);
         let mut whole = [const { MaybeUninit::<f32>::uninit() }; 12 * ROWS];

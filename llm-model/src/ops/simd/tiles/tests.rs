@@ -20,7 +20,7 @@ fn random(seed: u64) -> impl FnMut() -> u64 {
 /// The outputs `[tokens, rows]` of `kernel`, strip by strip.
 fn outputs(packed: &Packed, x: &[f32], width: usize, kernel: Kernel) -> Vec<u32> {
     let x = Activations::quantize(x, width, packed.zero, kernel);
-    let tokens = x.panels().map(|(_, count)| count).sum::<usize>();
+    let tokens = (0..x.panels()).map(|panel| x.place(panel).1).sum::<usize>();
     let mut out = vec![f32::NAN; tokens * packed.rows];
     for strip in 0..packed.strips() {
         let target = Target { start: out.as_mut_ptr(), stride: packed.rows };
