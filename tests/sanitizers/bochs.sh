@@ -21,7 +21,11 @@ mkdir -p "$root"/{bin,proc,sys,tmp} "$disk/isolinux"
 
 if [ -z "${KERNEL:-}" ]; then
   package=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: //p' | head -n 1)
-  (cd "$scratch" && apt-get download -qq "$package" 2>/dev/null && dpkg-deb --fsys-tarfile ./*.deb | tar x --wildcards './boot/vmlinuz*')
+  if ! (cd "$scratch" && apt-get download "$package" >apt.txt 2>&1); then
+    printf 'error: %s: no kernel to start\n\nhint: name one, KERNEL=/boot/vmlinuz-…\n' "$(tail -n 1 "$scratch/apt.txt")" >&2
+    exit 1
+  fi
+  dpkg-deb --fsys-tarfile "$scratch"/*.deb | tar x -C "$scratch" --wildcards './boot/vmlinuz*'
   KERNEL=$(echo "$scratch"/boot/vmlinuz*)
 fi
 
@@ -82,12 +86,12 @@ END
 echo continue >"$scratch/commands"
 timeout "${BOCHS_SECONDS:-1800}" bochs -q -f "$scratch/bochsrc" -rc "$scratch/commands" >"$scratch/bochs.txt" 2>&1 || true
 
-tr -d '\r' <"$scratch/serial.txt" >"$scratch/output.txt" || true
+cat "$scratch/serial.txt" 2>/dev/null | tr -d '\r' >"$scratch/output.txt" || true
 awk '/^== status /{exit} lines{print last} inside{last = $0; lines++} /^== start$/{inside = 1} END{if (last != "") print last}' "$scratch/output.txt"
 status=$(sed -n 's/^== status //p' "$scratch/output.txt")
 if [ -z "$status" ]; then
   printf 'error: the emulated machine did not come to an end; its last lines:\n' >&2
-  tail -n 20 "$scratch/output.txt" "$scratch/bochs.log" >&2
+  tail -n 20 "$scratch/output.txt" "$scratch/bochs.txt" >&2
   exit 1
 fi
 exit "$status"
