@@ -5,7 +5,6 @@
 //! threads there are.
 #![allow(unsafe_code)]
 
-use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
@@ -25,8 +24,6 @@ const SMALL: usize = 64 * 1024;
 const FEW: usize = 16;
 /// A piece of work has a multiple of this many weight rows.
 const ROWS: usize = tiles::ROWS;
-/// Most outputs of a piece that are kept on the stack.
-const STACK: usize = 1024;
 
 /// x · wᵀ for dense weights.
 pub fn cpu<B: CpuBackend>(x: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
@@ -66,13 +63,8 @@ pub fn gated_cpu<B: CpuBackend>(x: InputTensor<B>, weights: [WeightTensor<B>; 2]
         threads::for_each(outputs.div_ceil(piece), |index| {
             let (start, range) = (start.load(Relaxed), index * piece..((index + 1) * piece).min(outputs));
             ahead::reading(gate.start(), gate.row(range.start, width));
-            let (mut few, mut many) = ([const { MaybeUninit::<f32>::uninit() }; STACK], Vec::<f32>::new());
-            let right = if lead * range.len() <= STACK {
-                few.as_mut_ptr().cast()
-            } else {
-                many.reserve_exact(lead * range.len());
-                many.as_mut_ptr()
-            };
+            let mut right = Vec::<f32>::with_capacity(lead * range.len());
+            let right = right.as_mut_ptr();
             // SAFETY: `out` has room for each output of every row, and pieces are disjoint; `right` has room for those of the range,
             // and begins with the first. What is written is then read as numbers.
             unsafe {
