@@ -135,6 +135,11 @@ pub unsafe fn product(packed: &Packed, strips: Range<usize>, x: &Activations, ou
     unsafe { x.kernel().run(&job) }
 }
 
+/// The outputs of a strip with padding. With this on it the whole stack of a product is aligned: sums that find no register lie on lines
+/// of their own, where else some would lie across two, or two pages, as the callers happen to leave the stack.
+#[repr(align(64))]
+struct Padded([MaybeUninit<f32>; 12 * ROWS]);
+
 /// A product on one thread.
 struct Job<'a> {
     packed: &'a Packed<'a>,
@@ -188,11 +193,11 @@ impl Job<'_> {
         let (first, tokens) = self.x.place(panel);
         let (panel, stride) = (self.x.panel::<T>(first), self.out.stride);
         let kept = ROWS.min(self.packed.rows - index * ROWS);
-        let mut whole = [const { MaybeUninit::<f32>::uninit() }; 12 * ROWS];
+        let mut whole = Padded([const { MaybeUninit::uninit() }; 12 * ROWS]);
         // SAFETY: the strip's rows of these tokens can be written; a strip with padding goes through memory of its own.
         unsafe {
             let out = self.out.start.add(first * stride + index * ROWS);
-            let (to, step) = if kept == ROWS { (out, stride) } else { (whole.as_mut_ptr().cast(), ROWS) };
+            let (to, step) = if kept == ROWS { (out, stride) } else { (whole.0.as_mut_ptr().cast(), ROWS) };
             match tokens {
                 1 => multiply::<T, 1>(strip, panel, to, step),
                 2 => multiply::<T, 2>(strip, panel, to, step),
@@ -210,7 +215,7 @@ impl Job<'_> {
             }
             if kept < ROWS {
                 for token in 0..tokens {
-                    std::ptr::copy_nonoverlapping(whole.as_ptr().add(token * ROWS).cast(), out.add(token * stride), kept);
+                    std::ptr::copy_nonoverlapping(whole.0.as_ptr().add(token * ROWS).cast(), out.add(token * stride), kept);
                 }
             }
         }
