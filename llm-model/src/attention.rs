@@ -3,10 +3,12 @@
 use burn::module::{Initializer, Module, Param};
 use burn::tensor::{Device, Tensor};
 
-use crate::ops::{self, AttentionOptions, Kv};
+use crate::ops::{self, AnyAngles, AnyQuantAttention, AnyQuantHeads, AttentionOptions, Kv};
 use crate::{LayerCache, LayerConfig, LayerNorm, Linear, LinearInput, Norm, QkNorm, RmsNorm, Rotation, Step, Weight};
 
 /// Attention of a decoder layer: project, norm the heads if asked, rotate, attend over the cache, project back.
+///
+/// A [`crate::TransformerBlock`] whose matrices are packed does the same in [`ops::LlmBackend::quant_layer`].
 ///
 /// Query head `i` reads key and value head `i / (heads / kv_heads)` (Ainslie et al., GQA).
 #[derive(Module, Debug)]
@@ -86,7 +88,7 @@ impl Attention {
         let k = self.heads(k, &self.k_norm); // [b, s, kv, d]
         let v = self.heads(v, &None);
         let turned = |x: Tensor<4>| match step.angles(self.rotation) {
-            Some((cos, sin)) => ops::rope(x, cos.clone(), sin.clone()),
+            Some(angles) => ops::rope(x, angles),
             None => x,
         };
         let (q, k) = (turned(q), turned(k));
@@ -111,6 +113,25 @@ impl Attention {
             Some(norm) if self.qk_norm == QkNorm::Width => norm.forward(x).reshape(dims),
             Some(norm) => norm.forward(x.reshape(dims)),
         }
+    }
+
+    /// What one operation for a whole layer takes, if all matrices are packed and it can compute what lies between them; with the angles
+    /// of the rotation.
+    pub(crate) fn packed<'a>(&self, step: &'a Step) -> Option<(AnyQuantAttention, &'a AnyAngles)> {
+        if self.sinks.is_some() {
+            return None;
+        }
+        let heads = |linear: &Linear, norm: &Option<Norm>| {
+            let (weight, bias) = linear.affine()?;
+            let norm = match norm {
+                Some(norm) => Some(norm.rms()?),
+                None => None,
+            };
+            Some(AnyQuantHeads::new(weight, bias, norm))
+        };
+        let qkv = [heads(&self.q_proj, &self.q_norm)?, heads(&self.k_proj, &self.k_norm)?, heads(&self.v_proj, &None)?];
+        let attention = AnyQuantAttention { qkv, o: self.o_proj.packed()?, options: self.options };
+        Some((attention, step.angles(self.rotation)?))
     }
 
     /// The matrices, by their paths within a layer that calls this `self_attn`.

@@ -3,6 +3,7 @@
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Device, Tensor};
 
+use crate::ops::{AnyAngles, AnyQuantLayer};
 use crate::{Attention, LayerCache, LayerConfig, Mlp, Norm, RopeConfig, Rotation, Weight};
 
 /// What all layers of one forward pass share.
@@ -10,27 +11,25 @@ use crate::{Attention, LayerCache, LayerConfig, Mlp, Norm, RopeConfig, Rotation,
 pub struct Step {
     /// For each row of the batch, the positions that its cache holds already.
     pub starts: Vec<usize>,
-    /// Cosines of the rotary embedding, `[batch, seq, half]`.
-    pub cos: Tensor<3>,
-    /// Sines of the rotary embedding, `[batch, seq, half]`.
-    pub sin: Tensor<3>,
-    /// Cosines and sines of the layers with [`Rotation::Local`].
-    pub local: Option<(Tensor<3>, Tensor<3>)>,
+    /// Angles of the rotary embedding.
+    pub angles: AnyAngles,
+    /// Angles of the layers with [`Rotation::Local`].
+    pub local: Option<AnyAngles>,
 }
 
 impl Step {
     /// The next `seq` positions of sequences that stand at `starts`; `lengths` as in [`crate::Transformer::forward_step`].
     pub fn new(rope: &RopeConfig, local: Option<&RopeConfig>, starts: Vec<usize>, lengths: &[usize], seq: usize, device: &Device) -> Self {
-        let (cos, sin) = rope.rotations(&starts, lengths, seq, device);
-        let local = local.map(|rope| rope.rotations(&starts, lengths, seq, device));
-        Self { starts, cos, sin, local }
+        let angles = rope.angles(&starts, lengths, seq, device);
+        let local = local.map(|rope| rope.angles(&starts, lengths, seq, device));
+        Self { starts, angles, local }
     }
 
-    /// Cosines and sines for a layer, `[batch, seq, half]` each.
-    pub fn angles(&self, rotation: Rotation) -> Option<(&Tensor<3>, &Tensor<3>)> {
+    /// Angles for a layer.
+    pub fn angles(&self, rotation: Rotation) -> Option<&AnyAngles> {
         match rotation {
-            Rotation::Global => Some((&self.cos, &self.sin)),
-            Rotation::Local => self.local.as_ref().map(|(cos, sin)| (cos, sin)),
+            Rotation::Global => Some(&self.angles),
+            Rotation::Local => self.local.as_ref(),
             Rotation::None => None,
         }
     }
@@ -85,6 +84,16 @@ pub struct TransformerBlock {
     residual_multiplier: Option<f64>,
 }
 
+impl TransformerBlock {
+    /// The layer for one operation, with the angles of its rotation: if all matrices are packed, and it is of the plain kind.
+    fn packed<'a>(&self, step: &'a Step) -> Option<(AnyQuantLayer, &'a AnyAngles)> {
+        let (Mlp::Gated(mlp), None) = (&self.mlp, self.residual_multiplier) else { return None };
+        let (attention, angles) = self.self_attn.packed(step)?;
+        let (before, between) = (self.input_layernorm.rms()?, self.post_attention_layernorm.rms()?);
+        Some((AnyQuantLayer::new((before, attention), (between, mlp.packed()?)), angles))
+    }
+}
+
 impl DecoderLayer for TransformerBlock {
     fn init(config: &LayerConfig, device: &Device) -> Self {
         Self {
@@ -96,7 +105,10 @@ impl DecoderLayer for TransformerBlock {
         }
     }
 
-    fn forward(&self, x: Tensor<3>, step: &Step, cache: Option<&mut LayerCache>) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, step: &Step, mut cache: Option<&mut LayerCache>) -> Tensor<3> {
+        if let (Some(cache), Some((layer, angles))) = (cache.as_deref_mut(), self.packed(step)) {
+            return cache.pass(x, layer, angles, &step.starts);
+        }
         if let Some(factor) = self.residual_multiplier {
             let x = x.clone() + self.self_attn.forward(self.input_layernorm.before(x), step, cache) * factor;
             return x.clone() + self.mlp.forward(self.post_attention_layernorm.before(x)) * factor;

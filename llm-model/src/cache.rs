@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use crate::ModelConfig;
-use crate::ops::{self, Kv};
+use crate::ops::{self, AnyAngles, AnyQuantLayer, Kv};
 
 /// Smallest capacity that is allocated, and the step that capacities are rounded to.
 const STEP: usize = 64;
@@ -169,6 +169,17 @@ impl LayerCache {
     /// When the cache has no room; [`KvCache::reserve`] makes it.
     pub fn append(&mut self, k: Tensor<4>, v: Tensor<4>, starts: &[usize]) -> (Kv, Kv) {
         (write(&mut self.keys, k, starts), write(&mut self.values, v, starts))
+    }
+
+    /// `x` through a layer in one operation, which appends to this cache.
+    ///
+    /// # Panics
+    /// As [`LayerCache::append`].
+    pub(crate) fn pass(&mut self, x: Tensor<3>, layer: AnyQuantLayer, angles: &AnyAngles, starts: &[usize]) -> Tensor<3> {
+        let held = [&mut self.keys, &mut self.values].map(|slot| slot.take().expect("present outside of an append"));
+        let (x, [keys, values]) = ops::quant_layer(x, layer, angles, held, starts);
+        (self.keys, self.values) = (Some(keys), Some(values));
+        x
     }
 
     fn grow(&mut self, capacity: usize) {

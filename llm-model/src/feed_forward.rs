@@ -4,9 +4,12 @@ use burn::module::Module;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 
-use crate::{Activation, ClippedGate, Experts, LayerConfig, Linear, LinearInput, MlpType, Weight, ops};
+use crate::ops::{self, AnyQuantFeedForward};
+use crate::{Activation, ClippedGate, Experts, LayerConfig, Linear, LinearInput, MlpType, Weight};
 
 /// y = down(act(gate(x)) · up(x)) (Shazeer, GLU Variants Improve Transformer).
+///
+/// A [`crate::TransformerBlock`] whose matrices are packed does the same in [`ops::LlmBackend::quant_layer`].
 #[derive(Module, Debug)]
 pub struct FeedForward {
     /// hidden → intermediate, activated.
@@ -62,6 +65,15 @@ impl FeedForward {
         let x = x.tensor();
         let (gate, up) = (self.gate_proj.forward(x.clone()).clamp_max(limit), self.up_proj.forward(x).clamp(-limit, limit));
         gate.clone() * sigmoid(gate * alpha) * (up + 1.0)
+    }
+
+    /// What one operation for a whole layer takes, if all matrices are packed and it can compute what lies between them.
+    pub(crate) fn packed(&self) -> Option<AnyQuantFeedForward> {
+        if self.clipped.is_some() {
+            return None;
+        }
+        let [gate, up, down] = [self.gate_proj.packed()?, self.up_proj.packed()?, self.down_proj.packed()?];
+        Some(AnyQuantFeedForward { gate, up, down, activation: self.activation })
     }
 
     /// The matrices, by their paths within a layer that has this at `path`.

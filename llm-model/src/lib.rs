@@ -10,6 +10,7 @@ mod attention;
 mod block;
 mod blocks;
 mod cache;
+mod cached;
 mod config;
 mod embedding;
 mod feed_forward;

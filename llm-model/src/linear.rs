@@ -3,7 +3,9 @@
 use burn::module::{Initializer, Module, Param};
 use burn::tensor::{Device, Tensor};
 
-use crate::{Activation, LinearInput, Weight, ops};
+use crate::cached::Cached;
+use crate::ops::{self, AnyBias, AnyQuant};
+use crate::{Activation, LinearInput, Weight};
 
 /// An affine map.
 #[derive(Module, Debug)]
@@ -11,13 +13,18 @@ pub struct Linear {
     /// `[out, in]`.
     pub weight: Weight,
     /// `[out]`, f32.
-    pub bias: Option<Param<Tensor<1>>>,
+    bias: Option<Param<Tensor<1>>>,
+    bias_handle: Cached<AnyBias>,
 }
 
 impl Linear {
     /// Weights drawn from N(0, std²), biases 0; made when first used.
     pub fn new(inputs: usize, outputs: usize, bias: bool, std: f64, device: &Device) -> Self {
-        Self { weight: Weight::normal(outputs, inputs, std, device), bias: bias.then(|| Initializer::Zeros.init([outputs], device)) }
+        Self {
+            weight: Weight::normal(outputs, inputs, std, device),
+            bias: bias.then(|| Initializer::Zeros.init([outputs], device)),
+            bias_handle: Cached::default(),
+        }
     }
 
     /// # Shapes
@@ -59,6 +66,18 @@ impl Linear {
         }
         let [left, right] = [gate, up].map(|linear| linear.weight.reading(|| x.clone().tensor()));
         ops::gated_linear(x.any(), left, right, activation)
+    }
+
+    /// The matrix, if it is packed, and the bias.
+    pub(crate) fn affine(&self) -> Option<(AnyQuant, Option<AnyBias>)> {
+        let Weight::Quantized(weight) = &self.weight else { return None };
+        let bias = self.bias.as_ref().map(|bias| self.bias_handle.get(|| AnyBias::new(bias.val())));
+        Some((weight.any(), bias))
+    }
+
+    /// The matrix, if it is packed and there is no bias.
+    pub(crate) fn packed(&self) -> Option<AnyQuant> {
+        self.affine().and_then(|(matrix, bias)| bias.is_none().then_some(matrix))
     }
 
     /// With the bias.

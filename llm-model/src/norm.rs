@@ -3,22 +3,24 @@
 use burn::module::{Initializer, Module, Param};
 use burn::tensor::{Device, Tensor};
 
-use crate::ops::{self, AnyInput};
+use crate::cached::Cached;
+use crate::ops::{self, AnyInput, AnyNorm};
 use crate::{ModelConfig, NormType};
 
 /// y = γ · x / √(mean(x²) + ε) over the last dimension.
 #[derive(Module, Debug)]
 pub struct RmsNorm {
     /// γ, `[d]`, f32.
-    pub weight: Param<Tensor<1>>,
+    weight: Param<Tensor<1>>,
     /// ε.
-    pub eps: f64,
+    eps: f64,
+    handle: Cached<AnyNorm>,
 }
 
 impl RmsNorm {
     /// γ = 1 over `width` numbers.
     pub fn new(width: usize, eps: f64, device: &Device) -> Self {
-        Self { weight: Initializer::Ones.init([width], device), eps }
+        Self { weight: Initializer::Ones.init([width], device), eps, handle: Cached::default() }
     }
 
     /// # Shapes
@@ -33,6 +35,11 @@ impl RmsNorm {
     /// - `x`: `[batch, seq, d]`.
     pub fn before(&self, x: Tensor<3>) -> LinearInput {
         LinearInput { x, norm: Some((self.weight.val(), self.eps)) }
+    }
+
+    /// What an operation takes that norms on the way.
+    fn any(&self) -> AnyNorm {
+        self.handle.get(|| AnyNorm::new(self.weight.val(), self.eps))
     }
 }
 
@@ -102,6 +109,14 @@ impl Norm {
         match self {
             Self::Rms(norm) => norm.before(x),
             Self::Layer(norm) => norm.forward(x).into(),
+        }
+    }
+
+    /// What an operation takes that norms by the root mean square on the way.
+    pub(crate) fn rms(&self) -> Option<AnyNorm> {
+        match self {
+            Self::Rms(norm) => Some(norm.any()),
+            Self::Layer(_) => None,
         }
     }
 

@@ -5,6 +5,8 @@ use std::f64::consts::PI;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+use crate::ops::AnyAngles;
+
 /// The rotation that a model was trained with.
 ///
 /// Pair `i` of a head turns by `position · θ^(-2i/d)` (Su et al., RoFormer); [`RopeScaling`] stretches it to longer contexts.
@@ -154,10 +156,10 @@ impl RopeConfig {
         1.0 - ((pair as f64 - low) / (high - low)).clamp(0.0, 1.0) as f32
     }
 
-    /// Cosine and sine of rows that stand at `starts[b] .. starts[b] + seq`, `[batch, seq, dim / 2]` each.
+    /// The angles of rows that stand at `starts[b] .. starts[b] + seq`, `[batch, seq, dim / 2]`.
     ///
     /// `lengths[b]` is the length that row `b` will have once its prompt is in; only dynamic scaling and LongRoPE read it.
-    pub fn rotations(&self, starts: &[usize], lengths: &[usize], seq: usize, device: &Device) -> (Tensor<3>, Tensor<3>) {
+    pub fn angles(&self, starts: &[usize], lengths: &[usize], seq: usize, device: &Device) -> AnyAngles {
         let half = self.dim / 2;
         let count = starts.len() * seq * half;
         let (mut cos, mut sin) = (Vec::with_capacity(count), Vec::with_capacity(count));
@@ -173,7 +175,7 @@ impl RopeConfig {
             }
         }
         let tensor = |values| Tensor::from_data(TensorData::new(values, [starts.len(), seq, half]), device);
-        (tensor(cos), tensor(sin))
+        AnyAngles::new(tensor(cos), tensor(sin))
     }
 }
 

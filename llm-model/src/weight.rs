@@ -1,14 +1,13 @@
 //! A matrix as a model holds it: in floats, watched, or quantized.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use burn::module::{
-    Content, Devices, Initializer, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor, Param, ParamId,
-};
+use burn::module::{Initializer, Module, Param, ParamId};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
-use crate::ops::{self, AnyWeight};
+use crate::cached::Cached;
+use crate::ops::{self, AnyQuant, AnyWeight};
 use crate::quant::{QuantFormat, QuantMatrix, QuantShape, tiles};
 
 /// The weight of a [`crate::Linear`] or an [`crate::Embedding`], `[out, in]` as checkpoints store it.
@@ -49,53 +48,7 @@ pub struct QuantWeight {
     factors: Param<Tensor<4>>,
     #[module(skip)]
     shape: QuantShape,
-    handle: Handle,
-}
-
-/// What operations take of the tensors beside it, made when it is first asked for.
-///
-/// It is a module without parameters, so that it is forgotten whenever those of the weight may change.
-#[derive(Debug, Clone, Default)]
-struct Handle(OnceLock<Box<AnyWeight>>);
-
-impl Module for Handle {
-    fn collect_devices(&self, devices: Devices) -> Devices {
-        devices
-    }
-
-    fn visit<V: ModuleVisitor>(&self, _: &mut V) {}
-
-    fn map<M: ModuleMapper>(self, _: &mut M) -> Self {
-        Self::default()
-    }
-
-    fn fork(self, _: &Device) -> Self {
-        Self::default()
-    }
-
-    fn to_device(self, _: &Device) -> Self {
-        Self::default()
-    }
-
-    fn train(self) -> Self {
-        Self::default()
-    }
-
-    fn valid(&self) -> Self {
-        Self::default()
-    }
-
-    fn materialize(self) -> Self {
-        Self::default()
-    }
-}
-
-impl ModuleDisplay for Handle {}
-
-impl ModuleDisplayDefault for Handle {
-    fn content(&self, content: Content) -> Option<Content> {
-        Some(content)
-    }
+    handle: Cached<AnyQuant>,
 }
 
 impl Weight {
@@ -158,7 +111,7 @@ impl Weight {
     fn any(&self) -> AnyWeight {
         match self {
             Self::Dense(weight) | Self::Observed(ObservedWeight { weight, .. }) => AnyWeight::dense(weight.val()),
-            Self::Quantized(weight) => weight.any(),
+            Self::Quantized(weight) => AnyWeight::quantized(weight.any()),
         }
     }
 
@@ -186,13 +139,13 @@ impl QuantWeight {
             values: Param::initialized(ParamId::new(), Tensor::from_data(values, (device, DType::I32))),
             factors: Param::initialized(ParamId::new(), Tensor::from_data(factors, (device, dtype))),
             shape,
-            handle: Handle::default(),
+            handle: Cached::default(),
         }
     }
 
-    fn any(&self) -> AnyWeight {
-        let make = || Box::new(AnyWeight::quantized(self.values.val(), self.factors.val(), self.shape));
-        AnyWeight::clone(self.handle.0.get_or_init(make))
+    /// What operations take.
+    pub(crate) fn any(&self) -> AnyQuant {
+        self.handle.get(|| AnyQuant::new(self.values.val(), self.factors.val(), self.shape))
     }
 
     /// What it was before it was packed.

@@ -11,7 +11,7 @@ use llm_infer::quantize::Scheme;
 use llm_infer::{Model, ModelOptions};
 use proptest::prelude::*;
 
-use crate::support::{cpu, fixture};
+use crate::support::{cpu, fixture, fixtures};
 
 /// Grouped heads, a window, head norms, caps, layer norms, heads side by side, experts and sinks, each in every kind of weight.
 fn models() -> &'static [Model] {
@@ -49,8 +49,30 @@ fn cache(model: &Model, batch: usize, kv: DType) -> KvCache {
     KvCache::new(model.config(), batch, 8, kv, &model.device().device)
 }
 
+/// The bits of the logits behind `ids`, without a cache.
+fn without_cache(model: &Model, ids: &[u32]) -> Vec<u32> {
+    let tensor = TensorData::new(ids.iter().map(|id| *id as i32).collect(), [1, ids.len()]);
+    let tensor = Tensor::from_data(tensor, &model.device().device);
+    let logits = model.lm().forward_step(tensor, &[ids.len()], &LogitsAt::Last, None);
+    logits.into_data().iter::<f32>().map(f32::to_bits).collect()
+}
+
 fn alone(model: &Model, ids: &[u32], kv: DType) -> Vec<u32> {
     step(model, &[ids], &mut cache(model, 1, kv)).remove(0)
+}
+
+/// With a cache a packed layer of the plain kind is one operation; without one its modules compute the same, as all others do.
+#[test]
+fn a_layer_in_one_operation_has_the_bits_of_its_modules() {
+    let ids: Vec<u32> = (0..40).map(|i| 3 + i * 7 % 200).collect();
+    for folder in fixtures() {
+        for quantize in [Scheme::INT8, Scheme::INT4] {
+            let packed_already = folder.ends_with("gpt_oss-mxfp4");
+            let options = ModelOptions { quantize: (!packed_already).then_some(quantize), ..ModelOptions::new(cpu()) };
+            let model = Model::load(&folder.to_string_lossy(), &options).expect("model");
+            assert_eq!(alone(&model, &ids, DType::F32), without_cache(&model, &ids), "{}", folder.display());
+        }
+    }
 }
 
 proptest! {

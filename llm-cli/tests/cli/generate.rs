@@ -113,6 +113,21 @@ fn verbose_tells_what_ran_where() {
 }
 
 #[test]
+fn a_packed_layer_runs_as_one_operation() {
+    // Two tokens through two layers, with biases, head norms, or neither.
+    for name in ["llama", "qwen2-sharded", "qwen3"] {
+        let path = fixture(name);
+        let count = |more: &[&str]| {
+            let base = ["generate", &path, "--prompt", "a", "--max-tokens", "2", "--ignore-eos", "--device", "cpu", "--no-cache", "-v"];
+            let outcome = run(&[&base, more].concat());
+            let line = outcome.stderr.lines().find(|line| line.trim_start().starts_with("quant_layer"));
+            line.and_then(|line| line.split_whitespace().last()?.parse().ok()).unwrap_or(0_u64)
+        };
+        assert_eq!((count(&["--quantize", "int4"]), count(&[])), (4, 0), "{name}");
+    }
+}
+
+#[test]
 fn keys_and_values_of_8_bits_take_half_the_memory() {
     let path = fixture("llama");
     let answer = |more: &[&str]| run(&[&["generate", &path, "--prompt", "The cat", "--max-tokens", "4", "--json", "-v"], more].concat());

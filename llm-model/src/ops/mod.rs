@@ -3,7 +3,7 @@
 //! [`LlmBackend`] extends Burn's `Backend`: each method has a portable default body, generic over `B: Backend` and kept short
 //! in `<op>/reference.rs`, so that the transformer runs and trains on every Burn backend. Flex and NdArray override it with
 //! SIMD on slices (`<op>/cpu.rs`), CubeCL's backends with GPU kernels (`<op>/cube.rs`) where the portable body copies or is slow.
-//! The functions that modules call are safe wrappers on [`Tensor`], in `tensors.rs`.
+//! The functions that modules call are safe wrappers on [`burn::tensor::Tensor`], in `tensors.rs`.
 #![cfg_attr(feature = "ndarray", expect(deprecated, reason = "burn-ndarray is deprecated upstream, but users may still ask for it"))]
 
 mod activation;
@@ -17,6 +17,8 @@ mod layer_norm;
 mod linear;
 mod matmul;
 pub mod memory;
+mod operands;
+mod quant_layer;
 mod quant_linear;
 mod rms_norm;
 mod rope;
@@ -28,80 +30,25 @@ mod tests;
 pub mod threads;
 
 use burn::backend::{
-    Autodiff, Backend, Dispatch, ExtensionType,
+    Autodiff, Backend,
     autodiff::checkpoint::strategy::CheckpointStrategy,
     backend_extension,
     tensor::{FloatTensor, IntTensor},
 };
-use burn::tensor::{Int, Tensor};
 
 use crate::Activation;
-use crate::quant::QuantShape;
 pub use attention::AttentionOptions;
-pub use handle::{QuantParts, QuantTensor};
+pub use handle::{Handle, Maybe};
 pub use kv::{Kv, KvTensor};
-pub use tensors::{
-    activation, append, attention, attention_with_sinks, gated, gated_linear, layer_norm, linear, linear_onto, linear_three, rms_norm,
-    rope, rows, softcap,
+pub use operands::{
+    AnglesParts, AnglesTensor, AnyAngles, AnyBias, AnyInput, AnyNorm, AnyQuant, AnyQuantAttention, AnyQuantFeedForward, AnyQuantHeads,
+    AnyQuantLayer, AnyWeight, BiasParts, BiasTensor, InputTensor, LayerOutput, NormParts, NormTensor, QuantHeads, QuantLayerParts,
+    QuantParts, QuantTensor, WeightTensor,
 };
-
-/// The weight of a linear map, `[out, in]`.
-#[derive(Debug, Clone, ExtensionType)]
-pub enum WeightTensor<B: Backend> {
-    /// f32, f16 or bf16.
-    Dense(FloatTensor<B>),
-    /// Packed.
-    Quantized(#[extension_type] QuantTensor<B>),
-}
-
-/// What linear maps read: `x [.., in]` in f32, as it is or normed on the way in.
-#[derive(Debug, Clone, ExtensionType)]
-pub enum InputTensor<B: Backend> {
-    /// x.
-    Plain(FloatTensor<B>),
-    /// As [`LlmBackend::rms_norm`] of its parts.
-    Normed {
-        /// `[.., in]`.
-        x: FloatTensor<B>,
-        /// `[in]`.
-        gamma: FloatTensor<B>,
-        /// ε.
-        eps: f64,
-    },
-}
-
-/// The weight of a linear map on whatever backend it is.
-#[derive(Debug, Clone)]
-pub struct AnyWeight(WeightTensor<Dispatch>);
-
-/// What linear maps read on whatever backend it is.
-#[derive(Debug, Clone)]
-pub struct AnyInput(InputTensor<Dispatch>);
-
-impl AnyInput {
-    /// x.
-    pub fn plain<const D: usize>(x: Tensor<D>) -> Self {
-        Self(InputTensor::Plain(x.into_dispatch()))
-    }
-
-    /// As [`rms_norm`] of the same.
-    pub fn normed<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, eps: f64) -> Self {
-        Self(InputTensor::Normed { x: x.into_dispatch(), gamma: gamma.into_dispatch(), eps })
-    }
-}
-
-impl AnyWeight {
-    /// Floats, `[out, in]`.
-    pub fn dense(weight: Tensor<2>) -> Self {
-        Self(WeightTensor::Dense(weight.into_dispatch()))
-    }
-
-    /// `values` and `factors` as [`QuantShape::dims`] says.
-    pub fn quantized(values: Tensor<4, Int>, factors: Tensor<4>, shape: QuantShape) -> Self {
-        let parts = QuantParts { values: values.into_dispatch(), factors: factors.into_dispatch(), shape };
-        Self(WeightTensor::Quantized(parts.into()))
-    }
-}
+pub use tensors::{
+    activation, append, attention, attention_with_sinks, gated, gated_linear, layer_norm, linear, linear_onto, linear_three, quant_layer,
+    rms_norm, rope, rows, softcap,
+};
 
 /// What a transformer needs of a backend, beyond Burn's own operations.
 #[backend_extension(
@@ -206,6 +153,19 @@ pub trait LlmBackend: Backend {
         options: AttentionOptions,
     ) -> FloatTensor<Self> {
         attention::reference_with_sinks::<Self>(q, k, v, sinks, &starts, &options)
+    }
+
+    /// A layer of Llama's kind, which is all of the above one after the other: x + attention(norm(x)), then x + feed_forward(norm(x)),
+    /// for `x [b, s, hidden]` at positions `starts[b] ..`; keys and values as in [`LlmBackend::append`].
+    fn quant_layer(
+        x: FloatTensor<Self>,
+        #[extension_type] layer: QuantLayerParts<Self>,
+        #[extension_type] angles: AnglesTensor<Self>,
+        #[extension_type] keys: KvTensor<Self>,
+        #[extension_type] values: KvTensor<Self>,
+        starts: Vec<usize>,
+    ) -> LayerOutput<Self> {
+        quant_layer::reference::<Self>(x, layer, angles, [keys, values], starts)
     }
 
     /// act(gate) · up, element by element.
@@ -315,6 +275,16 @@ macro_rules! cpu_backend {
                 options: AttentionOptions,
             ) -> FloatTensor<Self> {
                 attention::cpu_with_sinks::<Self>(q, k, v, sinks, &starts, &options)
+            }
+            fn quant_layer(
+                x: FloatTensor<Self>,
+                layer: QuantLayerParts<Self>,
+                angles: AnglesTensor<Self>,
+                keys: KvTensor<Self>,
+                values: KvTensor<Self>,
+                starts: Vec<usize>,
+            ) -> LayerOutput<Self> {
+                quant_layer::cpu::<Self>(x, layer, angles, [keys, values], &starts)
             }
             fn gated(gate: FloatTensor<Self>, up: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
                 gated::cpu::<Self>(gate, up, activation)

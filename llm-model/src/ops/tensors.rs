@@ -4,7 +4,7 @@ use burn::backend::Dispatch;
 use burn::tensor::{DType, Int, Tensor};
 
 use super::LlmBackend;
-use super::{AnyInput, AnyWeight, AttentionOptions, Kv, WeightTensor};
+use super::{AnyAngles, AnyInput, AnyQuantLayer, AnyWeight, AttentionOptions, Kv, WeightTensor};
 use crate::Activation;
 
 /// See [`LlmBackend::rms_norm`].
@@ -93,9 +93,9 @@ pub fn rows(ids: Tensor<1, Int>, weight: AnyWeight) -> Tensor<2> {
 /// See [`LlmBackend::rope`].
 ///
 /// # Shapes
-/// - `x`: `[batch, seq, heads, head_dim]`, `cos` and `sin`: `[batch, seq, half]`; as `x` out.
-pub fn rope(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>) -> Tensor<4> {
-    Tensor::from_dispatch(Dispatch::rope(x.into_dispatch(), cos.into_dispatch(), sin.into_dispatch()))
+/// - `x`: `[batch, seq, heads, head_dim]`, `angles`: `[batch, seq, half]`; as `x` out.
+pub fn rope(x: Tensor<4>, angles: &AnyAngles) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::rope(x.into_dispatch(), angles.0.cos.clone(), angles.0.sin.clone()))
 }
 
 /// See [`LlmBackend::append`].
@@ -125,6 +125,26 @@ pub fn attention(q: Tensor<4>, k: Kv, v: Kv, starts: &[usize], options: Attentio
 pub fn attention_with_sinks(q: Tensor<4>, k: Kv, v: Kv, sinks: Tensor<1>, starts: &[usize], options: AttentionOptions) -> Tensor<4> {
     let (q, k, v) = (q.into_dispatch(), k.into_dispatch(), v.into_dispatch());
     Tensor::from_dispatch(Dispatch::attention_with_sinks(q, k, v, sinks.into_dispatch(), starts.to_vec(), options))
+}
+
+/// See [`LlmBackend::quant_layer`].
+///
+/// # Shapes
+/// - `x`: `[batch, seq, hidden]`, `angles`: `[batch, seq, half]`, `keys` and `values`: `[batch, kv_heads, capacity, head_dim]`; all but
+///   the angles the same out.
+///
+/// # Panics
+/// When `keys` and `values` have no room.
+pub fn quant_layer(
+    x: Tensor<3>,
+    layer: AnyQuantLayer,
+    angles: &AnyAngles,
+    [keys, values]: [Kv; 2],
+    starts: &[usize],
+) -> (Tensor<3>, [Kv; 2]) {
+    let (keys, values) = (keys.into_dispatch(), values.into_dispatch());
+    let out = Dispatch::quant_layer(x.into_dispatch(), layer.0, angles.0.clone(), keys, values, starts.to_vec());
+    (Tensor::from_dispatch(out.x), [out.keys, out.values].map(Kv::from_dispatch))
 }
 
 /// See [`LlmBackend::gated`].

@@ -8,10 +8,10 @@ use burn_flex::Flex;
 
 use super::slices::CpuBackend;
 use super::*;
-use crate::quant::{QuantFormat, QuantMatrix, tiles};
+use crate::quant::{QuantFormat, QuantMatrix, QuantShape, tiles};
 
 /// Numbers in -1 .. 1 that look random and are the same each time.
-fn values(count: usize, seed: u32) -> Vec<f32> {
+pub fn values(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761).max(1);
     let mut next = || {
         state ^= state << 13;
@@ -22,11 +22,11 @@ fn values(count: usize, seed: u32) -> Vec<f32> {
     (0..count).map(|_| next()).collect()
 }
 
-fn tensor<B: CpuBackend>(shape: &[usize], seed: u32) -> FloatTensor<B> {
+pub fn tensor<B: CpuBackend>(shape: &[usize], seed: u32) -> FloatTensor<B> {
     B::from_vec(values(shape.iter().product(), seed), Shape::from(shape.to_vec()))
 }
 
-fn compare<B: CpuBackend>(fast: FloatTensor<B>, reference: FloatTensor<B>, tolerance: f32, what: &str) {
+pub fn compare<B: CpuBackend>(fast: FloatTensor<B>, reference: FloatTensor<B>, tolerance: f32, what: &str) {
     B::with_f32(&fast, |fast| {
         B::with_f32(&reference, |reference| {
             assert_eq!(fast.len(), reference.len(), "{what}");
@@ -65,7 +65,7 @@ fn exact(rows: usize, width: usize) -> Vec<f32> {
     (0..rows * width).map(|i| number(i) / 16.0).collect()
 }
 
-fn quant_tensor<B: CpuBackend>(matrix: &QuantMatrix, halves: bool) -> QuantTensor<B> {
+pub fn quant_tensor<B: CpuBackend>(matrix: &QuantMatrix, halves: bool) -> QuantTensor<B> {
     let (shape, device) = (matrix.shape(), B::Device::default());
     let [values, factors] = tiles::tensors(tiles::pack(matrix), shape);
     let factors = if halves { factors } else { factors.convert::<f32>() };
@@ -193,14 +193,14 @@ fn elementwise_operations_equal_the_reference() {
 
 /// How keys and values are kept in a test.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Kept {
+pub enum Kept {
     Floats(FloatDType),
     Int8,
 }
 
-const KEPT: [Kept; 4] = [Kept::Floats(FloatDType::F32), Kept::Floats(FloatDType::F16), Kept::Floats(FloatDType::BF16), Kept::Int8];
+pub const KEPT: [Kept; 4] = [Kept::Floats(FloatDType::F32), Kept::Floats(FloatDType::F16), Kept::Floats(FloatDType::BF16), Kept::Int8];
 #[cfg(feature = "ndarray")]
-const KEPT_BY_NDARRAY: [Kept; 2] = [Kept::Floats(FloatDType::F32), Kept::Int8];
+pub const KEPT_BY_NDARRAY: [Kept; 2] = [Kept::Floats(FloatDType::F32), Kept::Int8];
 
 /// Room for keys or values of `shape`, with zeros in it.
 fn room<B: CpuBackend>(shape: [usize; 4], kept: Kept) -> KvTensor<B> {
@@ -215,7 +215,7 @@ fn room<B: CpuBackend>(shape: [usize; 4], kept: Kept) -> KvTensor<B> {
 }
 
 /// A full cache of `shape`, `[batch, kv_heads, capacity, dim]`.
-fn full<B: CpuBackend>([batch, kv_heads, capacity, dim]: [usize; 4], seed: u32, kept: Kept) -> KvTensor<B> {
+pub fn full<B: CpuBackend>([batch, kv_heads, capacity, dim]: [usize; 4], seed: u32, kept: Kept) -> KvTensor<B> {
     let x = tensor::<B>(&[batch, capacity, kv_heads, dim], seed);
     kv::reference::<B>(x, room::<B>([batch, kv_heads, capacity, dim], kept), &vec![0; batch])
 }

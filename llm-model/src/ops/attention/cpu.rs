@@ -80,14 +80,26 @@ fn attend<B: CpuBackend>(
     starts: &[usize],
     options: &AttentionOptions,
 ) -> FloatTensor<B> {
+    let out = B::with_f32(&q, |x| numbers::<B>(x, q.shape()[1], [&k, &v], sinks, starts, options));
+    B::from_vec(out, q.shape())
+}
+
+/// The same for numbers, `[batch, seq, heads, dim]`.
+pub fn numbers<B: CpuBackend>(
+    q: &[f32],
+    seq: usize,
+    [k, v]: [&KvTensor<B>; 2],
+    sinks: Option<&[f32]>,
+    starts: &[usize],
+    options: &AttentionOptions,
+) -> Vec<f32> {
     trace::<B>("attention", "chunks");
-    let shape = q.shape();
-    let sizes = Sizes::new(&shape, &k.shape());
-    let mut out = vec![0.0; shape.num_elements()];
-    B::with_f32(&q, |q| {
-        with_stored(&k, |k| with_stored(&v, |v| Attention { q, k, v, sinks, starts, options, sizes }.run(&mut out)));
-    });
-    B::from_vec(out, shape)
+    let cache = k.shape();
+    let heads = q.len() / starts.len() / seq / cache[3];
+    let sizes = Sizes { seq, heads, kv_heads: cache[1], capacity: cache[2], dim: cache[3] };
+    let mut out = vec![0.0; q.len()];
+    with_stored(k, |k| with_stored(v, |v| Attention { q, k, v, sinks, starts, options, sizes }.run(&mut out)));
+    out
 }
 
 /// What a query has seen so far: the largest score, and relative to it Σ weights beside Σ weights · values.

@@ -9,7 +9,7 @@ mod kernel;
 mod options;
 mod reference;
 
-pub(super) use cpu::{cpu, cpu_with_sinks};
+pub(super) use cpu::{cpu, cpu_with_sinks, numbers};
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 pub(super) use cube::cube;
 pub(super) use gradient::{autodiff, backward_cpu};

@@ -24,9 +24,15 @@ pub fn with_stored<B: CpuBackend, R>(kv: &KvTensor<B>, read: impl FnOnce(Stored)
 }
 
 pub fn cpu<B: CpuBackend>(x: FloatTensor<B>, kv: KvTensor<B>, starts: &[usize]) -> KvTensor<B> {
+    let seq = x.shape()[1];
+    B::with_f32(&x, |x| write::<B>(x, seq, kv, starts))
+}
+
+/// The same for numbers, `[batch, seq, kv_heads, dim]`.
+pub fn write<B: CpuBackend>(x: &[f32], seq: usize, kv: KvTensor<B>, starts: &[usize]) -> KvTensor<B> {
     trace::<B>("append", "in place");
-    let (shape, capacity) = (x.shape(), kv.shape()[2]);
-    let [seq, heads, dim] = [shape[1], shape[2], shape[3]];
+    let shape = kv.shape();
+    let [heads, capacity, dim] = [shape[1], shape[2], shape[3]];
     let last = starts.iter().max().map_or(0, |start| start + seq);
     assert!(last <= capacity, "room for {capacity} positions, and {last} to hold");
     // The place of each vector of `x` among those of `kv`.
@@ -34,7 +40,7 @@ pub fn cpu<B: CpuBackend>(x: FloatTensor<B>, kv: KvTensor<B>, starts: &[usize]) 
         let (row, offset, head) = (index / heads / seq, index / heads % seq, index % heads);
         (row * heads + head) * capacity + starts[row] + offset
     };
-    B::with_f32(&x, |x| match kv {
+    match kv {
         KvTensor::Floats(mut all) => {
             let mut numbers = B::floats_mut(&mut all);
             x.chunks_exact(dim).enumerate().for_each(|(index, vector)| numbers.write(place(index) * dim, vector));
@@ -48,5 +54,5 @@ pub fn cpu<B: CpuBackend>(x: FloatTensor<B>, kv: KvTensor<B>, starts: &[usize]) 
             }
             KvTensor::Int8 { values, scales }
         }
-    })
+    }
 }

@@ -6,7 +6,7 @@ mod reference;
 use burn::backend::{Backend, Dispatch, ExtensionType, TensorMetadata, tensor::FloatTensor, tensor::IntTensor};
 use burn::tensor::{DType, Device, Int, Shape, Tensor};
 
-pub(super) use cpu::{Stored, cpu, with_stored};
+pub(super) use cpu::{Stored, cpu, with_stored, write};
 pub(super) use reference::{dequantize, reference};
 
 /// Keys or values of all positions, `[batch, kv_heads, capacity, head_dim]`.

@@ -50,36 +50,41 @@ pub fn three_cpu<B: CpuBackend>(x: InputTensor<B>, weights: [WeightTensor<B>; 3]
 
 /// act(x · gateᵀ) · (x · upᵀ).
 pub fn gated_cpu<B: CpuBackend>(x: InputTensor<B>, weights: [WeightTensor<B>; 2], activation: Activation) -> FloatTensor<B> {
-    let ([lead, width], shape) = sizes::<B>(&x);
+    let (width, shape) = sizes::<B>(&x);
     let weights = weights.map(contiguous::<B>);
-    let [gate, up] = weights.each_ref().map(Matrix::of::<B>);
-    let outputs = gate.rows(width);
+    let matrices = weights.each_ref().map(Matrix::of::<B>);
+    let outputs = matrices[0].rows(width);
+    let out = read::<B, _>(x, |x| gated_numbers::<B>(x, width, matrices, activation));
+    B::from_vec(out, with_last(shape, outputs))
+}
+
+/// The same for numbers, rows of `width`.
+pub fn gated_numbers<B: CpuBackend>(x: &[f32], width: usize, [gate, up]: [Matrix; 2], activation: Activation) -> Vec<f32> {
+    let (rows, outputs) = (x.len() / width, gate.rows(width));
     assert_eq!(outputs, up.rows(width), "gate and up are of one size");
-    let piece = piece(lead, 2 * width * outputs, outputs);
-    let mut out = Vec::<f32>::with_capacity(lead * outputs);
+    let piece = piece(rows, 2 * width * outputs, outputs);
+    let mut out = Vec::<f32>::with_capacity(rows * outputs);
     let start = AtomicPtr::new(out.as_mut_ptr());
-    read::<B, _>(x, |x| {
-        let inputs = Inputs::new::<B>("gated_linear", x, width, &[gate, up]);
-        threads::for_each(outputs.div_ceil(piece), |index| {
-            let (start, range) = (start.load(Relaxed), index * piece..((index + 1) * piece).min(outputs));
-            ahead::reading(gate.start(), gate.row(range.start, width));
-            let mut right = Vec::<f32>::with_capacity(lead * range.len());
-            let right = right.as_mut_ptr();
-            // SAFETY: `out` has room for each output of every row, and pieces are disjoint; `right` has room for those of the range,
-            // and begins with the first. What is written is then read as numbers.
-            unsafe {
-                inputs.multiply(&gate, range.clone(), start, outputs);
-                inputs.multiply(&up, range.clone(), right.wrapping_sub(range.start), range.len());
-                for row in 0..lead {
-                    let left = std::slice::from_raw_parts_mut(start.add(row * outputs + range.start), range.len());
-                    activate(left, std::slice::from_raw_parts(right.add(row * range.len()), range.len()), activation);
-                }
+    let inputs = Inputs::new::<B>("gated_linear", x, width, &[gate, up]);
+    threads::for_each(outputs.div_ceil(piece), |index| {
+        let (start, range) = (start.load(Relaxed), index * piece..((index + 1) * piece).min(outputs));
+        ahead::reading(gate.start(), gate.row(range.start, width));
+        let mut right = Vec::<f32>::with_capacity(rows * range.len());
+        let right = right.as_mut_ptr();
+        // SAFETY: `out` has room for each output of every row, and pieces are disjoint; `right` has room for those of the range,
+        // and begins with the first. What is written is then read as numbers.
+        unsafe {
+            inputs.multiply(&gate, range.clone(), start, outputs);
+            inputs.multiply(&up, range.clone(), right.wrapping_sub(range.start), range.len());
+            for row in 0..rows {
+                let left = std::slice::from_raw_parts_mut(start.add(row * outputs + range.start), range.len());
+                activate(left, std::slice::from_raw_parts(right.add(row * range.len()), range.len()), activation);
             }
-        });
+        }
     });
     // SAFETY: the pieces covered all outputs of every row.
-    unsafe { out.set_len(lead * outputs) };
-    B::from_vec(out, with_last(shape, outputs))
+    unsafe { out.set_len(rows * outputs) };
+    out
 }
 
 /// The products with each matrix; what `residual` holds, if it is not empty, is added to them.
@@ -89,9 +94,23 @@ fn each<B: CpuBackend, const N: usize>(
     weights: [WeightTensor<B>; N],
     residual: &[f32],
 ) -> [FloatTensor<B>; N] {
-    let ([rows, width], shape) = sizes::<B>(&x);
+    let (width, shape) = sizes::<B>(&x);
     let weights = weights.map(contiguous::<B>);
     let matrices = weights.each_ref().map(Matrix::of::<B>);
+    let outs = read::<B, _>(x, |x| numbers::<B, N>(op, x, width, matrices, residual));
+    let mut matrices = matrices.iter();
+    outs.map(|out| B::from_vec(out, with_last(shape.clone(), matrices.next().map_or(0, |matrix| matrix.rows(width)))))
+}
+
+/// The same for numbers, rows of `width`.
+pub fn numbers<B: CpuBackend, const N: usize>(
+    op: &'static str,
+    x: &[f32],
+    width: usize,
+    matrices: [Matrix; N],
+    residual: &[f32],
+) -> [Vec<f32>; N] {
+    let rows = x.len() / width;
     let outputs = matrices.map(|matrix| matrix.rows(width));
     let all = outputs.iter().sum();
     assert!(residual.is_empty() || residual.len() == rows * all, "a residual of {} numbers for {rows} x {all}", residual.len());
@@ -99,43 +118,37 @@ fn each<B: CpuBackend, const N: usize>(
     let pieces = outputs.map(|outputs| outputs.div_ceil(piece));
     let mut outs = outputs.map(|outputs| Vec::<f32>::with_capacity(rows * outputs));
     let starts = outs.each_mut().map(|out| AtomicPtr::new(out.as_mut_ptr()));
-    read::<B, _>(x, |x| {
-        let inputs = Inputs::new::<B>(op, x, width, &matrices);
-        threads::for_each(pieces.iter().sum(), |at| {
-            let (mut index, mut at) = (0, at);
-            while at >= pieces[index] {
-                at -= pieces[index];
-                index += 1;
+    let inputs = Inputs::new::<B>(op, x, width, &matrices);
+    threads::for_each(pieces.iter().sum(), |at| {
+        let (mut index, mut at) = (0, at);
+        while at >= pieces[index] {
+            at -= pieces[index];
+            index += 1;
+        }
+        let range = at * piece..((at + 1) * piece).min(outputs[index]);
+        ahead::reading(matrices[0].start(), matrices[index].row(range.start, width));
+        let start = starts[index].load(Relaxed);
+        // SAFETY: there is room for each output of every row, and pieces are disjoint; what is written is then read as numbers.
+        unsafe {
+            inputs.multiply(&matrices[index], range.clone(), start, outputs[index]);
+            for (row, residual) in residual.chunks_exact(outputs[index]).enumerate() {
+                let out = std::slice::from_raw_parts_mut(start.add(row * outputs[index] + range.start), range.len());
+                out.iter_mut().zip(&residual[range.clone()]).for_each(|(out, residual)| *out += residual);
             }
-            let range = at * piece..((at + 1) * piece).min(outputs[index]);
-            ahead::reading(matrices[0].start(), matrices[index].row(range.start, width));
-            let start = starts[index].load(Relaxed);
-            // SAFETY: there is room for each output of every row, and pieces are disjoint; what is written is then read as numbers.
-            unsafe {
-                inputs.multiply(&matrices[index], range.clone(), start, outputs[index]);
-                for (row, residual) in residual.chunks_exact(outputs[index]).enumerate() {
-                    let out = std::slice::from_raw_parts_mut(start.add(row * outputs[index] + range.start), range.len());
-                    out.iter_mut().zip(&residual[range.clone()]).for_each(|(out, residual)| *out += residual);
-                }
-            }
-        });
+        }
     });
-    let mut index = 0;
-    outs.map(|mut out| {
-        let outputs = outputs[index];
-        index += 1;
+    for (out, outputs) in outs.iter_mut().zip(outputs) {
         // SAFETY: the pieces covered all outputs of every row.
         unsafe { out.set_len(rows * outputs) };
-        B::from_vec(out, with_last(shape.clone(), outputs))
-    })
+    }
+    outs
 }
 
-/// Rows and width of `x`, and its shape.
-fn sizes<B: CpuBackend>(x: &InputTensor<B>) -> ([usize; 2], Shape) {
+/// Width of the rows of `x`, and its shape.
+fn sizes<B: CpuBackend>(x: &InputTensor<B>) -> (usize, Shape) {
     let (InputTensor::Plain(x) | InputTensor::Normed { x, .. }) = x;
     let shape = x.shape();
-    let width = shape[shape.num_dims() - 1];
-    ([shape.num_elements() / width, width], shape)
+    (shape[shape.num_dims() - 1], shape)
 }
 
 /// `shape` with `outputs` as its last dimension.
@@ -149,7 +162,7 @@ fn with_last(mut shape: Shape, outputs: usize) -> Shape {
 fn read<B: CpuBackend, R>(x: InputTensor<B>, then: impl FnOnce(&[f32]) -> R) -> R {
     match x {
         InputTensor::Plain(x) => B::with_f32(&x, then),
-        InputTensor::Normed { x, gamma, eps } => then(&rms_norm::numbers::<B>(&x, &gamma, eps)),
+        InputTensor::Normed { x, gamma, eps } => B::with_f32(&x, |x| then(&rms_norm::numbers::<B>(x, &gamma, eps))),
     }
 }
 
@@ -163,7 +176,7 @@ fn piece(rows: usize, multiply_adds: usize, outputs: usize) -> usize {
 
 /// A matrix as it lies in memory.
 #[derive(Clone, Copy)]
-enum Matrix<'a> {
+pub enum Matrix<'a> {
     Dense(Floats<'a>),
     Packed(Packed<'a>),
 }
@@ -242,11 +255,16 @@ impl<'a> Inputs<'a> {
 }
 
 impl<'a> Matrix<'a> {
+    /// A packed matrix.
+    pub fn quantized<B: CpuBackend>(weight: &'a QuantTensor<B>) -> Self {
+        Self::Packed(packed::<B>(weight))
+    }
+
     /// The matrix behind a contiguous `weight`.
     fn of<B: CpuBackend>(weight: &'a WeightTensor<B>) -> Self {
         match weight {
             WeightTensor::Dense(weight) => Self::Dense(B::floats(weight)),
-            WeightTensor::Quantized(weight) => Self::Packed(packed::<B>(weight)),
+            WeightTensor::Quantized(weight) => Self::quantized::<B>(weight),
         }
     }
 }

@@ -6,7 +6,7 @@ mod cube;
 mod gradient;
 mod reference;
 
-pub(super) use cpu::{cpu, gated_cpu, onto_cpu, quant_cpu, three_cpu};
+pub(super) use cpu::{Matrix, cpu, gated_cpu, gated_numbers, numbers, onto_cpu, quant_cpu, three_cpu};
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 pub(super) use cube::cube;
 pub(super) use gradient::{autodiff, backward_cpu, backward_reference};

@@ -1,6 +1,6 @@
 //! One pass for the sum of squares, one for the product, row by row.
 
-use burn::backend::{TensorMetadata, tensor::FloatTensor};
+use burn::backend::tensor::FloatTensor;
 
 use crate::ops::slices::{CpuBackend, trace};
 use crate::ops::{simd, threads};
@@ -9,13 +9,13 @@ use crate::ops::{simd, threads};
 const ROWS: usize = 8;
 
 pub fn cpu<B: CpuBackend>(x: FloatTensor<B>, gamma: FloatTensor<B>, eps: f64) -> FloatTensor<B> {
-    B::from_vec(numbers::<B>(&x, &gamma, eps), x.shape())
+    B::map_f32(x, |x| numbers::<B>(x, &gamma, eps))
 }
 
-/// The same as numbers, for operations that go on with them.
-pub fn numbers<B: CpuBackend>(x: &FloatTensor<B>, gamma: &FloatTensor<B>, eps: f64) -> Vec<f32> {
+/// The same for numbers.
+pub fn numbers<B: CpuBackend>(x: &[f32], gamma: &FloatTensor<B>, eps: f64) -> Vec<f32> {
     trace::<B>("rms_norm", "simd");
-    B::with_f32(x, |x| B::with_f32(gamma, |gamma| rows(x, gamma, eps as f32)))
+    B::with_f32(gamma, |gamma| rows(x, gamma, eps as f32))
 }
 
 fn rows(x: &[f32], gamma: &[f32], eps: f32) -> Vec<f32> {

@@ -18,14 +18,14 @@ pub fn cpu<B: CpuBackend>(x: FloatTensor<B>, cos: FloatTensor<B>, sin: FloatTens
     B::with_f32(&cos, |cos| {
         B::with_f32(&sin, |sin| {
             let FloatsMut::F32(x) = B::floats_mut(&mut x) else { return };
-            rotate(x, cos, sin, heads, dim, half);
+            rotate(x, [cos, sin], [heads, dim, half]);
         });
     });
     x
 }
 
 /// `x [positions, heads, dim]`, `cos` and `sin [positions, half]`.
-fn rotate(x: &mut [f32], cos: &[f32], sin: &[f32], heads: usize, dim: usize, half: usize) {
+pub fn rotate(x: &mut [f32], [cos, sin]: [&[f32]; 2], [heads, dim, half]: [usize; 3]) {
     threads::for_each_piece(x, POSITIONS * heads * dim, |index, piece| {
         let first = index * POSITIONS * half;
         let angles = cos[first..].chunks_exact(half).zip(sin[first..].chunks_exact(half));

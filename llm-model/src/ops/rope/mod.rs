@@ -4,6 +4,6 @@ mod cpu;
 mod gradient;
 mod reference;
 
-pub(super) use cpu::cpu;
+pub(super) use cpu::{cpu, rotate};
 pub(super) use gradient::autodiff;
 pub(super) use reference::reference;
