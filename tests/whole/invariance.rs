@@ -11,7 +11,7 @@ use llm_infer::quantize::Scheme;
 use llm_infer::{Model, ModelOptions};
 use proptest::prelude::*;
 
-use crate::support::{cpu, fixture, fixtures};
+use crate::support::{cpu, fixture, fixtures, variants};
 
 /// Grouped heads, a window, head norms, caps, layer norms, heads side by side, experts and sinks, each in every kind of weight.
 fn models() -> &'static [Model] {
@@ -65,7 +65,7 @@ fn alone(model: &Model, ids: &[u32], kv: DType) -> Vec<u32> {
 #[test]
 fn a_layer_in_one_operation_has_the_bits_of_its_modules() {
     let ids: Vec<u32> = (0..40).map(|i| 3 + i * 7 % 200).collect();
-    for folder in fixtures() {
+    for folder in fixtures().into_iter().chain(variants()) {
         for quantize in [Scheme::INT8, Scheme::INT4] {
             let packed_already = folder.ends_with("gpt_oss-mxfp4");
             let options = ModelOptions { quantize: (!packed_already).then_some(quantize), ..ModelOptions::new(cpu()) };

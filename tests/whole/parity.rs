@@ -5,7 +5,7 @@ use std::path::Path;
 use llm_infer::Model;
 use serde_json::Value;
 
-use crate::support::{check_steps, cpu, devices, fixture, fixtures, greedy, ids, load, run};
+use crate::support::{check_steps, cpu, devices, fixture, fixtures, greedy, ids, load, run, variants};
 
 fn expected(folder: &Path) -> Value {
     let text = std::fs::read_to_string(folder.join("expected.json")).expect("expected.json");
@@ -38,18 +38,11 @@ fn every_architecture_equals_transformers() {
     }
 }
 
-/// More checkpoints of the same kinds, made by `fixtures/make.py --variant`, in the folder that `LLM_VARIANTS` names.
 #[test]
 fn variants_equal_transformers() {
-    let Ok(root) = std::env::var("LLM_VARIANTS") else {
-        println!("skipped: LLM_VARIANTS names no folder of variants");
-        return;
-    };
-    let mut folders: Vec<_> = std::fs::read_dir(&root).expect("folder").map(|entry| entry.expect("entry").path()).collect();
-    folders.sort();
-    for folder in folders.iter().filter(|folder| folder.join("expected.json").exists()) {
-        check(folder, &load(folder, &cpu()), 512);
-        check(folder, &load(folder, &cpu()), 5);
+    for folder in variants() {
+        check(&folder, &load(&folder, &cpu()), 512);
+        check(&folder, &load(&folder, &cpu()), 5);
     }
 }
 

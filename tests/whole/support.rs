@@ -22,6 +22,18 @@ pub fn fixtures() -> Vec<PathBuf> {
     folders
 }
 
+/// More checkpoints of the same kinds, made by `fixtures/make.py --variant`, in the folder that `LLM_VARIANTS` names.
+pub fn variants() -> Vec<PathBuf> {
+    let Ok(root) = std::env::var("LLM_VARIANTS") else {
+        println!("skipped: LLM_VARIANTS names no folder of variants");
+        return Vec::new();
+    };
+    let mut folders: Vec<_> = std::fs::read_dir(&root).expect("folder").map(|entry| entry.expect("entry").path()).collect();
+    folders.retain(|folder| folder.join("expected.json").exists());
+    folders.sort();
+    folders
+}
+
 /// The fixture called `name`.
 pub fn fixture(name: &str) -> PathBuf {
     fixtures().into_iter().find(|path| path.ends_with(name)).expect(name)
