@@ -106,7 +106,9 @@ impl DecoderLayer for TransformerBlock {
     }
 
     fn forward(&self, x: Tensor<3>, step: &Step, mut cache: Option<&mut LayerCache>) -> Tensor<3> {
-        if let (Some(cache), Some((layer, angles))) = (cache.as_deref_mut(), self.packed(step)) {
+        if let Some(cache) = cache.as_deref_mut()
+            && let Some((layer, angles)) = self.packed(step)
+        {
             return cache.pass(x, layer, angles, &step.starts);
         }
         if let Some(factor) = self.residual_multiplier {

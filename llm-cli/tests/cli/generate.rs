@@ -120,6 +120,7 @@ fn a_packed_layer_runs_as_one_operation() {
         let count = |more: &[&str]| {
             let base = ["generate", &path, "--prompt", "a", "--max-tokens", "2", "--ignore-eos", "--device", "cpu", "--no-cache", "-v"];
             let outcome = run(&[&base, more].concat());
+            assert_eq!(outcome.code, 0, "{}", outcome.stderr);
             let line = outcome.stderr.lines().find(|line| line.trim_start().starts_with("quant_layer"));
             line.and_then(|line| line.split_whitespace().last()?.parse().ok()).unwrap_or(0_u64)
         };

@@ -155,8 +155,8 @@ pub trait LlmBackend: Backend {
         attention::reference_with_sinks::<Self>(q, k, v, sinks, &starts, &options)
     }
 
-    /// A layer of Llama's kind, which is all of the above one after the other: x + attention(norm(x)), then x + feed_forward(norm(x)),
-    /// for `x [b, s, hidden]` at positions `starts[b] ..`; keys and values as in [`LlmBackend::append`].
+    /// A layer of Llama's kind, which is the operations of its parts one after the other: x + attention(norm(x)), then
+    /// x + feed_forward(norm(x)), for `x [b, s, hidden]` at positions `starts[b] ..`; keys and values as in [`LlmBackend::append`].
     fn quant_layer(
         x: FloatTensor<Self>,
         #[extension_type] layer: QuantLayerParts<Self>,

@@ -39,9 +39,9 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    /// Of `q [batch, seq, heads, dim]` and a cache `[batch, kv_heads, capacity, dim]`.
-    pub fn new(q: &Shape, cache: &Shape) -> Self {
-        Self { seq: q[1], heads: q[2], kv_heads: cache[1], capacity: cache[2], dim: q[3] }
+    /// Of `seq` positions of `heads`, and a cache `[batch, kv_heads, capacity, dim]`.
+    pub fn new(seq: usize, heads: usize, cache: &Shape) -> Self {
+        Self { seq, heads, kv_heads: cache[1], capacity: cache[2], dim: cache[3] }
     }
 
     /// Query heads that share a key and value head.
@@ -95,8 +95,7 @@ pub fn numbers<B: CpuBackend>(
 ) -> Vec<f32> {
     trace::<B>("attention", "chunks");
     let cache = k.shape();
-    let heads = q.len() / starts.len() / seq / cache[3];
-    let sizes = Sizes { seq, heads, kv_heads: cache[1], capacity: cache[2], dim: cache[3] };
+    let sizes = Sizes::new(seq, q.len() / starts.len() / seq / cache[3], &cache);
     let mut out = vec![0.0; q.len()];
     with_stored(k, |k| with_stored(v, |v| Attention { q, k, v, sinks, starts, options, sizes }.run(&mut out)));
     out

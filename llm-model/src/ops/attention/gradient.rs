@@ -26,7 +26,7 @@ pub fn backward_cpu<B: CpuBackend>(
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
     trace::<B>("attention_backward", "recompute");
     let (q_shape, k_shape) = (q.shape(), k.shape());
-    let sizes = Sizes::new(&q_shape, &k_shape);
+    let sizes = Sizes::new(q_shape[1], q_shape[2], &k_shape);
     let (queries, keys) = (sizes.group() * sizes.seq * sizes.dim, sizes.capacity * sizes.dim);
     // For each key and value head, side by side: dq [group, seq, dim], dk and dv [capacity, dim].
     let piece = queries + 2 * keys;

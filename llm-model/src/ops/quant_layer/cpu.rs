@@ -41,8 +41,8 @@ impl<B: CpuBackend> Pass<'_, B> {
         let QuantLayerParts { attention_norm, q, k, v, o, options, .. } = self.layer;
         let dim = keys.shape()[3];
         let matrices = [&q.weight, &k.weight, &v.weight].map(Matrix::quantized::<B>);
-        let qkv = linear::numbers::<B, 3>("linear_three", &normed(x, attention_norm), self.hidden, matrices, &[]);
-        let [mut queries, mut new, v] = finished([q, k, v], qkv);
+        let [a, b, c] = linear::numbers::<B, 3>("linear_three", &normed(x, attention_norm), self.hidden, matrices, &[]);
+        let (mut queries, mut new, v) = (finished(a, q), finished(b, k), finished(c, v));
         B::with_f32(&self.angles.cos, |cos| {
             B::with_f32(&self.angles.sin, |sin| {
                 for x in [&mut queries, &mut new] {
@@ -78,19 +78,15 @@ fn normed<B: CpuBackend>(x: &[f32], norm: &NormTensor<B>) -> Vec<f32> {
     rms_norm::numbers::<B>(x, &norm.gamma, norm.eps)
 }
 
-/// The products with the matrices of `all`, with biases and norms.
-fn finished<B: CpuBackend>(all: [&QuantHeads<B>; 3], products: [Vec<f32>; 3]) -> [Vec<f32>; 3] {
-    let mut all = all.into_iter();
-    products.map(|mut x| {
-        let Some(of) = all.next() else { return x };
-        if let Some(bias) = of.bias.get() {
-            B::with_f32(&bias.bias, |bias| {
-                x.chunks_exact_mut(bias.len()).for_each(|row| row.iter_mut().zip(bias).for_each(|(x, bias)| *x += bias));
-            });
-        }
-        match of.norm.get() {
-            Some(norm) => normed(&x, norm),
-            None => x,
-        }
-    })
+/// Queries, keys or values of the products with their matrix: with the bias, normed.
+fn finished<B: CpuBackend>(mut x: Vec<f32>, of: &QuantHeads<B>) -> Vec<f32> {
+    if let Some(bias) = of.bias.get() {
+        B::with_f32(&bias.bias, |bias| {
+            x.chunks_exact_mut(bias.len()).for_each(|row| row.iter_mut().zip(bias).for_each(|(x, bias)| *x += bias));
+        });
+    }
+    match of.norm.get() {
+        Some(norm) => normed(&x, norm),
+        None => x,
+    }
 }
