@@ -1,13 +1,14 @@
 //! The compute pool: the one thing that is process-wide, because operations of a backend have no receiver.
 //!
 //! The caller takes part in its own work. Each thread has a share of neighboring chunks, so that it reads memory from one end to the
-//! other, takes them from the front, and when it has none left takes those of others from their end. A share is claimed from by
-//! compare-and-swap on one word that holds epoch, end and next chunk together, so that a worker that wakes late can never claim a chunk
-//! of work that is over. Workers spin briefly between operations, as these follow each other within microseconds, fetch what they
+//! other, takes them from the front, one by one or in runs, and when it has none left takes those of others from their end. A share is
+//! claimed from by compare-and-swap on one word that holds epoch, end and next chunk together, so that a worker that wakes late can never
+//! claim a chunk of work that is over. Workers spin briefly between operations, as these follow each other within microseconds, fetch what they
 //! read next (`ahead.rs`) meanwhile, and park when idle.
 //! Work submitted while the pool is busy, also from inside a chunk, runs on its caller.
 #![allow(unsafe_code)]
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::{Condvar, Mutex, OnceLock, TryLockError};
@@ -43,6 +44,17 @@ pub fn count() -> usize {
 /// # Panics
 /// When `work` panics, once the other chunks are done.
 pub fn for_each(chunks: usize, work: impl Fn(usize) + Sync) {
+    share_out(chunks, false, &|run| run.for_each(&work));
+}
+
+/// As [`for_each`], for runs of neighboring chunks: a thread claims half of what is left at once. When it claims, a processor waits for all
+/// that it has asked memory for, so claims should be few, and what others can take over at the end small. The chunks of a run that panics
+/// after the one that does are not run.
+pub fn for_each_run(chunks: usize, work: impl Fn(Range<usize>) + Sync) {
+    share_out(chunks, true, &work);
+}
+
+fn share_out(chunks: usize, runs: bool, work: &(dyn Fn(Range<usize>) + Sync)) {
     let pool = pool();
     let turn = match pool.submit.try_lock() {
         // Work that panicked is over all the same.
@@ -50,10 +62,10 @@ pub fn for_each(chunks: usize, work: impl Fn(usize) + Sync) {
         turn => turn.ok(),
     };
     if turn.is_some() && pool.threads > 1 && chunks > 1 && chunks < MASK as usize {
-        pool.run(chunks, &work);
+        pool.run(chunks, runs, work);
     } else {
         drop(turn);
-        (0..chunks).for_each(work);
+        work(0..chunks);
     }
 }
 
@@ -74,7 +86,7 @@ fn pool() -> &'static Pool {
 
 /// A closure behind a thin pointer; lives on the submitter's stack while its chunks run.
 struct Work<'a> {
-    call: &'a (dyn Fn(usize) + Sync),
+    call: &'a (dyn Fn(Range<usize>) + Sync),
 }
 
 /// epoch · 2⁴⁰ + end · 2²⁰ + next chunk, in cache lines of its own.
@@ -82,17 +94,18 @@ struct Work<'a> {
 struct Share(AtomicU64);
 
 impl Share {
-    /// Claims a chunk: the next one of its owner, the last one of others.
-    fn claim(&self, owner: bool) -> Option<usize> {
+    /// Claims one chunk, or half of those left: the next ones of its owner, the last ones of others.
+    fn claim(&self, owner: bool, runs: bool) -> Option<Range<usize>> {
         let mut state = self.0.load(SeqCst);
         loop {
             let (next, end) = (state & MASK, (state >> BITS) & MASK);
             if next >= end {
                 return None;
             }
-            let (chunk, rest) = if owner { (next, state + 1) } else { (end - 1, state - (1 << BITS)) };
+            let count = if runs { (end - next).div_ceil(2) } else { 1 };
+            let (first, rest) = if owner { (next, state + count) } else { (end - count, state - (count << BITS)) };
             match self.0.compare_exchange_weak(state, rest, SeqCst, SeqCst) {
-                Ok(_) => return Some(chunk as usize),
+                Ok(_) => return Some(first as usize..(first + count) as usize),
                 Err(now) => state = now,
             }
         }
@@ -107,6 +120,8 @@ struct Pool {
     /// The chunks of each thread that are left, the caller's first.
     shares: Vec<Share>,
     work: AtomicPtr<Work<'static>>,
+    /// Whether half of what is left is claimed at once. One who reads that of other work claims more or less, which is as good.
+    runs: AtomicBool,
     completed: AtomicUsize,
     panicked: AtomicBool,
     sleepers: AtomicUsize,
@@ -129,6 +144,7 @@ impl Pool {
             epoch: AtomicU64::new(0),
             shares: (0..threads).map(|_| Share(AtomicU64::new(0))).collect(),
             work: AtomicPtr::new(std::ptr::null_mut()),
+            runs: AtomicBool::new(false),
             completed: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
             sleepers: AtomicUsize::new(0),
@@ -138,8 +154,9 @@ impl Pool {
         }
     }
 
-    fn run(&self, chunks: usize, call: &(dyn Fn(usize) + Sync)) {
+    fn run(&self, chunks: usize, runs: bool, call: &(dyn Fn(Range<usize>) + Sync)) {
         let work = Work { call };
+        self.runs.store(runs, Relaxed);
         self.completed.store(0, Relaxed);
         self.work.store((&raw const work).cast_mut().cast(), Relaxed);
         let epoch = self.epoch.load(Relaxed) + 1;
@@ -155,6 +172,7 @@ impl Pool {
         }
         self.take_part(0);
         while self.completed.load(Acquire) < chunks {
+            super::ahead::fetch();
             std::hint::spin_loop();
         }
         if self.panicked.swap(false, Relaxed) {
@@ -164,26 +182,26 @@ impl Pool {
 
     /// Runs chunks as `thread` until there are none.
     fn take_part(&self, thread: usize) {
-        let mut shares = (thread..thread + self.threads).map(|share| &self.shares[share % self.threads]);
-        let Some(own) = shares.next() else { return };
-        while let Some(chunk) = own.claim(true) {
-            self.chunk(chunk);
-        }
-        for other in shares {
-            while let Some(chunk) = other.claim(false) {
-                self.chunk(chunk);
+        let mut done = 0;
+        for (index, share) in (thread..thread + self.threads).map(|share| &self.shares[share % self.threads]).enumerate() {
+            while let Some(run) = share.claim(index == 0, self.runs.load(Relaxed)) {
+                done += run.len();
+                self.chunks(run);
             }
+        }
+        // Once for all, as every thread writes here.
+        if done > 0 {
+            self.completed.fetch_add(done, Release);
         }
     }
 
-    /// Runs a chunk that was claimed.
-    fn chunk(&self, index: usize) {
+    /// Runs chunks that were claimed and are not completed yet.
+    fn chunks(&self, run: Range<usize>) {
         // SAFETY: a claimed chunk keeps its submitter waiting in `run`, where `Work` lives, until it is completed.
         let work = unsafe { &*self.work.load(Relaxed) };
-        if catch_unwind(AssertUnwindSafe(|| (work.call)(index))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| (work.call)(run))).is_err() {
             self.panicked.store(true, Relaxed);
         }
-        self.completed.fetch_add(1, Release);
     }
 
     fn worker(&self, thread: usize) {
@@ -273,14 +291,26 @@ mod tests {
     fn every_chunk_runs_once() {
         for chunks in if cfg!(miri) { vec![0, 1, 7] } else { vec![0, 1, 2, 7, 1000] } {
             let seen: Vec<_> = (0..chunks).map(|_| AtomicUsize::new(0)).collect();
+            let count = |chunk: usize| {
+                seen[chunk].fetch_add(1, Relaxed);
+            };
             let times = if cfg!(miri) { 2 } else { 50 };
             for _ in 0..times {
-                for_each(chunks, |i| {
-                    seen[i].fetch_add(1, Relaxed);
-                });
+                for_each(chunks, count);
+                for_each_run(chunks, |run| run.for_each(count));
             }
-            assert!(seen.iter().all(|n| n.load(Relaxed) == times));
+            assert!(seen.iter().all(|n| n.load(Relaxed) == 2 * times));
         }
+    }
+
+    #[test]
+    fn a_run_is_half_of_what_is_left() {
+        let lengths = |owner: bool| {
+            let share = Share(AtomicU64::new(19 << BITS | 3));
+            std::iter::from_fn(|| share.claim(owner, true)).collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(true), [3..11, 11..15, 15..17, 17..18, 18..19]);
+        assert_eq!(lengths(false), [11..19, 7..11, 5..7, 4..5, 3..4]);
     }
 
     #[test]

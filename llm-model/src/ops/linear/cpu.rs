@@ -66,8 +66,8 @@ pub fn gated_numbers<B: CpuBackend>(x: &[f32], width: usize, [gate, up]: [Matrix
     let mut out = Vec::<f32>::with_capacity(rows * outputs);
     let start = AtomicPtr::new(out.as_mut_ptr());
     let inputs = Inputs::new::<B>("gated_linear", x, width, &[gate, up]);
-    threads::for_each(outputs.div_ceil(piece), |index| {
-        let (start, range) = (start.load(Relaxed), index * piece..((index + 1) * piece).min(outputs));
+    share_out(rows, outputs.div_ceil(piece), |run| {
+        let (start, range) = (start.load(Relaxed), run.start * piece..(run.end * piece).min(outputs));
         ahead::reading(gate.start(), gate.row(range.start, width));
         let mut right = Vec::<f32>::with_capacity(rows * range.len());
         let right = right.as_mut_ptr();
@@ -119,21 +119,24 @@ pub fn numbers<B: CpuBackend, const N: usize>(
     let mut outs = outputs.map(|outputs| Vec::<f32>::with_capacity(rows * outputs));
     let starts = outs.each_mut().map(|out| AtomicPtr::new(out.as_mut_ptr()));
     let inputs = Inputs::new::<B>(op, x, width, &matrices);
-    threads::for_each(pieces.iter().sum(), |at| {
-        let (mut index, mut at) = (0, at);
-        while at >= pieces[index] {
-            at -= pieces[index];
-            index += 1;
-        }
-        let range = at * piece..((at + 1) * piece).min(outputs[index]);
-        ahead::reading(matrices[0].start(), matrices[index].row(range.start, width));
-        let start = starts[index].load(Relaxed);
-        // SAFETY: there is room for each output of every row, and pieces are disjoint; what is written is then read as numbers.
-        unsafe {
-            inputs.multiply(&matrices[index], range.clone(), start, outputs[index]);
-            for (row, residual) in residual.chunks_exact(outputs[index]).enumerate() {
-                let out = std::slice::from_raw_parts_mut(start.add(row * outputs[index] + range.start), range.len());
-                out.iter_mut().zip(&residual[range.clone()]).for_each(|(out, residual)| *out += residual);
+    share_out(rows, pieces.iter().sum(), |run| {
+        let mut first = 0;
+        for (index, matrix) in matrices.iter().enumerate() {
+            // What of the run is of this matrix, in rows.
+            let [from, to] = [run.start, run.end].map(|at| (at.saturating_sub(first) * piece).min(outputs[index]));
+            first += pieces[index];
+            if from == to {
+                continue;
+            }
+            ahead::reading(matrices[0].start(), matrix.row(from, width));
+            let start = starts[index].load(Relaxed);
+            // SAFETY: there is room for each output of every row, and pieces are disjoint; what is written is then read as numbers.
+            unsafe {
+                inputs.multiply(matrix, from..to, start, outputs[index]);
+                for (row, residual) in residual.chunks_exact(outputs[index]).enumerate() {
+                    let out = std::slice::from_raw_parts_mut(start.add(row * outputs[index] + from), to - from);
+                    out.iter_mut().zip(&residual[from..to]).for_each(|(out, residual)| *out += residual);
+                }
             }
         }
     });
@@ -142,6 +145,11 @@ pub fn numbers<B: CpuBackend, const N: usize>(
         unsafe { out.set_len(rows * outputs) };
     }
     outs
+}
+
+/// Runs `work` on all threads: on runs of pieces where memory is what is waited for, else on one after the other.
+fn share_out(rows: usize, pieces: usize, work: impl Fn(Range<usize>) + Sync) {
+    if rows <= FEW { threads::for_each_run(pieces, work) } else { threads::for_each(pieces, |piece| work(piece..piece + 1)) }
 }
 
 /// Width of the rows of `x`, and its shape.

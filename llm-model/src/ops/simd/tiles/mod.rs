@@ -38,7 +38,7 @@ pub const ROWS: usize = 16;
 /// Words that hold the steps of a superblock.
 const STEP_WORDS: usize = BLOCKS * 2 * ROWS / 4;
 /// How far ahead weights are asked for that are read for one panel only, in bytes.
-const AHEAD: usize = 2048;
+const AHEAD: usize = 6144;
 /// Bytes of activations that stay in the cache beside the weights of a strip.
 const RESIDENT: usize = 192 * 1024;
 
