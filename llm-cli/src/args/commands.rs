@@ -161,7 +161,7 @@ pub struct QuantizeArgs {
     /// Format of the layers' matrices
     #[arg(long, value_enum, default_value_t = Format::Int4, value_name = "FORMAT")]
     pub scheme: Format,
-    /// Format of embedding and head [default: int8, which costs little; int8-asymmetric where the scheme is]
+    /// Format of embedding and head [default: int6 where the scheme has 4 bits, which costs little; else the scheme]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub embedding_scheme: Option<Format>,
     /// rtn rounds each weight to the nearest; gptq and awq also look at what a text makes of it, and need --calibration
@@ -182,6 +182,7 @@ pub struct QuantizeArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     Int8,
+    Int6,
     Int4,
     Int8Asymmetric,
     Int4Asymmetric,
@@ -191,6 +192,7 @@ impl From<Format> for QuantFormat {
     fn from(format: Format) -> Self {
         match format {
             Format::Int8 => Self::Int8,
+            Format::Int6 => Self::Int6,
             Format::Int4 => Self::Int4,
             Format::Int8Asymmetric => Self::Int8Asymmetric,
             Format::Int4Asymmetric => Self::Int4Asymmetric,

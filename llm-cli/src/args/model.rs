@@ -111,7 +111,7 @@ impl From<Dtype> for WeightDtype {
 pub enum Quantize {
     /// 8 bits everywhere
     Int8,
-    /// 4 bits in the layers, 8 in embedding and head
+    /// 4 bits in the layers, 6 in embedding and head
     Int4,
     /// 4 bits everywhere
     Int4Pure,

@@ -43,16 +43,15 @@ pub struct Scheme {
 impl Scheme {
     /// 8 bits everywhere.
     pub const INT8: Self = Self { layers: QuantFormat::Int8, embedding: QuantFormat::Int8 };
-    /// 4 bits in the layers; embedding and head, which suffer most, have 8.
-    pub const INT4: Self = Self { layers: QuantFormat::Int4, embedding: QuantFormat::Int8 };
+    /// 4 bits in the layers; embedding and head, which suffer most, have 6.
+    pub const INT4: Self = Self { layers: QuantFormat::Int4, embedding: QuantFormat::Int6 };
 
     /// 4 bits everywhere.
     pub const INT4_PURE: Self = Self { layers: QuantFormat::Int4, embedding: QuantFormat::Int4 };
 
-    /// `layers` in the layers, and 8 bits in embedding and head.
+    /// `layers` in the layers, and at least 6 bits in embedding and head.
     pub fn new(layers: QuantFormat) -> Self {
-        let embedding = if layers.has_minima() && layers.bits() == 8 { layers } else { QuantFormat::Int8 };
-        Self { layers, embedding }
+        Self { layers, embedding: if layers.bits() < 6 { QuantFormat::Int6 } else { layers } }
     }
 
     /// The format of the matrix at `path` in the model.

@@ -23,6 +23,8 @@ pub enum QuantFormat {
     Int5,
     /// w = scale · q + minimum, q in 0 ..= 31: 6 bits a weight.
     Int5Asymmetric,
+    /// w = scale · (q − 32), q in 0 ..= 63: 6.5 bits a weight.
+    Int6,
     /// w = scale · q + minimum, q in 0 ..= 3, [`Steps::Nibbles`]: 2.625 bits a weight.
     Q2K,
     /// w = scale · (q − 4), q in 0 ..= 7, [`Steps::Halves`]: 3.5625 bits a weight.
@@ -42,13 +44,14 @@ pub enum QuantFormat {
 
 impl QuantFormat {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Int4,
         Self::Int4Asymmetric,
         Self::Int8,
         Self::Int8Asymmetric,
         Self::Int5,
         Self::Int5Asymmetric,
+        Self::Int6,
         Self::Q2K,
         Self::Q3K,
         Self::Q4K,
@@ -59,7 +62,7 @@ impl QuantFormat {
     ];
 
     /// Those that weights are rounded to; the others are read from files.
-    pub const ROUNDED: [Self; 4] = [Self::Int4, Self::Int4Asymmetric, Self::Int8, Self::Int8Asymmetric];
+    pub const ROUNDED: [Self; 5] = [Self::Int4, Self::Int4Asymmetric, Self::Int6, Self::Int8, Self::Int8Asymmetric];
 
     /// Its name in files and on the command line.
     pub fn name(self) -> &'static str {
@@ -70,6 +73,7 @@ impl QuantFormat {
             Self::Int8Asymmetric => "int8-asymmetric",
             Self::Int5 => "int5",
             Self::Int5Asymmetric => "int5-asymmetric",
+            Self::Int6 => "int6",
             Self::Q2K => "q2_k",
             Self::Q3K => "q3_k",
             Self::Q4K => "q4_k",
@@ -92,7 +96,7 @@ impl QuantFormat {
             Self::Q3K => 3,
             Self::Int4 | Self::Int4Asymmetric | Self::Q4K | Self::Mxfp4 | Self::Iq4Nl => 4,
             Self::Int5 | Self::Int5Asymmetric | Self::Q5K => 5,
-            Self::Q6K => 6,
+            Self::Int6 | Self::Q6K => 6,
             Self::Int8 | Self::Int8Asymmetric => 8,
         }
     }
@@ -234,7 +238,7 @@ mod tests {
     #[test]
     fn bits_and_bytes_count_the_factors() {
         let bits = QuantFormat::ALL.map(QuantFormat::bits_per_weight);
-        assert_eq!(bits, [4.5, 5.0, 8.5, 9.0, 5.5, 6.0, 2.625, 3.5625, 4.625, 5.625, 6.5625, 4.5, 4.5]);
+        assert_eq!(bits, [4.5, 5.0, 8.5, 9.0, 5.5, 6.0, 6.5, 2.625, 3.5625, 4.625, 5.625, 6.5625, 4.5, 4.5]);
         assert_eq!(QuantFormat::Int4.bytes(16, 64), 16 * 64 / 2 + 16 * 2 * 2);
         assert_eq!(QuantFormat::Int8.bytes(17, 33), QuantFormat::Int8.bytes(32, 64));
         for format in QuantFormat::ALL {

@@ -73,7 +73,7 @@ impl Packed<'_> {
 
     /// What multiplies them on this machine.
     pub fn kernel(&self) -> Kernel {
-        Kernel::best(self.bits, self.table)
+        Kernel::best(self.bits, self.table, self.steps)
     }
 
     fn strip(&self, index: usize) -> Strip {

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use super::Job;
+use super::Steps;
 #[cfg(target_arch = "x86_64")]
 use super::avx2::{Avx2, Avx2Large, Avx2Small};
 #[cfg(target_arch = "x86_64")]
@@ -11,7 +12,7 @@ use super::kernel::{Group, Tile};
 #[cfg(target_arch = "aarch64")]
 use super::neon::Neon;
 use super::scalar::Scalar;
-use super::table::{Iq4Nl, Mxfp4, Table, Whole};
+use super::table::{Halves, Iq4Nl, Mxfp4, Table, Whole};
 
 /// What multiplies tiles of values of some bits, which may be places in a table, on one kind of processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Kernel {
     processor: Processor,
     bits: usize,
     table: Option<Table>,
+    /// Whether each half of a block has a scale of its own.
+    halves: bool,
 }
 
 /// A kind of processor.
@@ -38,14 +41,15 @@ pub(super) enum Processor {
 macro_rules! tiles {
     ($kernel:expr, $tile:ident => $body:expr; $small:ident, $tiles:ident, $large:ident) => {
         tiles!(@ $kernel, $tile => $body;
-            (2, None) => $tiles<Whole<2>>, (3, None) => $tiles<Whole<3>>, (4, None) => $small<Whole<4>>, (5, None) => $tiles<Whole<5>>,
-            (6, None) => $tiles<Whole<6>>, (8, None) => $large<Whole<8>>,
-            (4, Some(Table::Mxfp4)) => $small<Mxfp4>, (4, Some(Table::Iq4Nl)) => $large<Iq4Nl>)
+            (2, None, true) => $tiles<Halves<2>>, (3, None, true) => $tiles<Halves<3>>, (6, None, true) => $tiles<Halves<6>>,
+            (4, None, false) => $small<Whole<4>>, (5, None, false) => $tiles<Whole<5>>, (6, None, false) => $tiles<Whole<6>>,
+            (8, None, false) => $large<Whole<8>>,
+            (4, Some(Table::Mxfp4), false) => $small<Mxfp4>, (4, Some(Table::Iq4Nl), false) => $large<Iq4Nl>)
     };
     (@ $kernel:expr, $tile:ident => $body:expr; $($values:pat => $type:ty),*) => {
-        match ($kernel.bits, $kernel.table) {
+        match ($kernel.bits, $kernel.table, $kernel.halves) {
             $($values => { type $tile = $type; $body })*
-            (bits, table) => unreachable!("values of {bits} bits, {table:?}"),
+            (bits, table, halves) => unreachable!("values of {bits} bits, {table:?}, halves with scales: {halves}"),
         }
     };
 }
@@ -108,16 +112,20 @@ impl Processor {
 }
 
 impl Kernel {
-    /// The kernels for values of `bits` bits, and perhaps a table, that this machine can run, the best first.
+    /// The kernels for values of `bits` bits, and perhaps a table, in blocks with `steps` that this machine can run, the best first.
     #[cfg(test)]
-    pub fn all(bits: usize, table: Option<Table>) -> Vec<Self> {
-        Processor::all().into_iter().map(|processor| Self { processor, bits, table }).collect()
+    pub fn all(bits: usize, table: Option<Table>, steps: Option<Steps>) -> Vec<Self> {
+        Processor::all().into_iter().map(|processor| Self::on(processor, bits, table, steps)).collect()
     }
 
-    /// The best kernel for values of `bits` bits, 2 to 6 or 8, or the four of a table.
-    pub fn best(bits: usize, table: Option<Table>) -> Self {
+    /// The best kernel for values of `bits` bits, 2 to 6 or 8, or the four of a table, in blocks with `steps`.
+    pub fn best(bits: usize, table: Option<Table>, steps: Option<Steps>) -> Self {
         static BEST: OnceLock<Processor> = OnceLock::new();
-        Self { processor: *BEST.get_or_init(|| Processor::all()[0]), bits, table }
+        Self::on(*BEST.get_or_init(|| Processor::all()[0]), bits, table, steps)
+    }
+
+    fn on(processor: Processor, bits: usize, table: Option<Table>, steps: Option<Steps>) -> Self {
+        Self { processor, bits, table, halves: matches!(steps, Some(Steps::Halves | Steps::Nibbles)) }
     }
 
     /// Its name in traces.

@@ -52,7 +52,7 @@ pub trait Values {
     /// The numbers of all values, where these are not the numbers themselves.
     const TABLE: Option<[u8; 16]> = None;
     /// Parts of a block that have sums, and perhaps factors, of their own: two where each half has a scale.
-    const PARTS: usize = if matches!(Self::BITS, 2 | 3 | 6) { 2 } else { 1 };
+    const PARTS: usize = 1;
     /// Whether there are numbers above 127, which are no signed bytes as they are.
     #[cfg(target_arch = "aarch64")]
     const LARGE: bool = {
@@ -72,6 +72,14 @@ pub struct Whole<const BITS: usize>;
 
 impl<const BITS: usize> Values for Whole<BITS> {
     const BITS: usize = BITS;
+}
+
+/// Whole numbers of so many bits, each half of a block with a scale of its own.
+pub struct Halves<const BITS: usize>;
+
+impl<const BITS: usize> Values for Halves<BITS> {
+    const BITS: usize = BITS;
+    const PARTS: usize = 2;
 }
 
 /// Those of [`Table::Mxfp4`].

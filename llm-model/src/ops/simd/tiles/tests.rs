@@ -31,13 +31,14 @@ fn outputs(packed: &Packed, x: &[f32], width: usize, kernel: Kernel) -> Vec<u32>
 }
 
 /// Bits, whether there are minima, steps, and a table.
-const FORMATS: [(usize, bool, Option<Steps>, Option<Table>); 13] = [
+const FORMATS: [(usize, bool, Option<Steps>, Option<Table>); 14] = [
     (4, false, None, None),
     (4, true, None, None),
     (8, false, None, None),
     (8, true, None, None),
     (5, false, None, None),
     (5, true, None, None),
+    (6, false, None, None),
     (2, true, Some(Steps::Nibbles), None),
     (3, false, Some(Steps::Halves), None),
     (4, true, Some(Steps::Both), None),
@@ -76,9 +77,9 @@ fn every_kernel_gives_the_bits_of_the_plain_one() {
             // So many that every kernel unpacks strips for them.
             let most = if cfg!(miri) { 13 } else { 16 * 12 + 1 };
             let x: Vec<f32> = (0..most * width).map(|_| (next() % 20_001) as f32 / 1000.0 - 10.0).collect();
-            let scalar = *Kernel::all(bits, table).last().expect("there is a plain kernel");
+            let scalar = *Kernel::all(bits, table, steps).last().expect("there is a plain kernel");
             let singles: Vec<Vec<u32>> = x.chunks(width).map(|x| outputs(&wide, x, width, scalar)).collect();
-            for kernel in Kernel::all(bits, table) {
+            for kernel in Kernel::all(bits, table, steps) {
                 for tokens in if cfg!(miri) { vec![1, most] } else { (1..=17).chain([most]).collect() } {
                     let expected = singles[..tokens].concat();
                     for packed in &[wide, narrow[0], narrow[1]][..if cfg!(miri) { 2 } else { 3 }] {
@@ -111,7 +112,7 @@ fn extremes_do_not_overflow() {
             let factors: Vec<f32> = (0..empty.factors_of_strip()).map(|at| if at < ROWS { 1.0 } else { 0.0 }).collect();
             let packed = Packed { values: &values, factors: Floats::F32(&factors), ..empty };
             let expected = number as f32 * 32.0 * 127.0 * sign;
-            for kernel in Kernel::all(bits, table) {
+            for kernel in Kernel::all(bits, table, steps) {
                 let got = outputs(&packed, &[127.0 * sign; BLOCK], BLOCK, kernel);
                 assert!(got.iter().all(|x| f32::from_bits(*x) == expected), "{kernel:?} minima {minima}: {word:x}");
             }
@@ -133,7 +134,7 @@ fn a_block_that_is_no_number_gives_none() {
         values: &values,
         factors: Floats::F32(&factors),
     };
-    for kernel in Kernel::all(4, None) {
+    for kernel in Kernel::all(4, None, None) {
         for bad in [f32::NAN, f32::INFINITY, -f32::INFINITY] {
             let mut x = [0.5; 2 * BLOCK];
             x[BLOCK + 3] = bad;

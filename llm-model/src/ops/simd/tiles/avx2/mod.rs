@@ -220,6 +220,56 @@ macro_rules! adding {
 adding!(add_bytes: "vpmaddubsw" _mm256_maddubs_epi16, "vpaddw" _mm256_add_epi16);
 adding!(add_pairs: "vpmaddwd" _mm256_madd_epi16, "vpaddd" _mm256_add_epi32);
 
+/// As [`add_bytes`], where a sum of two groups fits into 16 bits, and no more.
+///
+/// # Safety
+/// The processor has the features, and the activations can be read.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn add_fours<const N: usize, const T: usize>(sums: &mut [__m256i; 2], weights: [__m256i; 2], others: [__m256i; 2], from: *const u8) {
+    // SAFETY: the caller promises what is read; nothing is written but registers.
+    unsafe {
+        if cfg!(miri) {
+            let [four, next] = [T, N + T].map(|place| _mm256_set1_epi32(from.cast::<i32>().add(place).read_unaligned()));
+            *sums = both!(|i| {
+                let products = _mm256_add_epi16(_mm256_maddubs_epi16(weights[i], four), _mm256_maddubs_epi16(others[i], next));
+                _mm256_add_epi32(sums[i], _mm256_madd_epi16(products, _mm256_set1_epi16(1)))
+            });
+            return;
+        }
+        let ones = _mm256_set1_epi16(1);
+        asm!(
+            "vpbroadcastd {b}, dword ptr [{from} + {first}]",
+            "vpbroadcastd {d}, dword ptr [{from} + {second}]",
+            "vpmaddubsw {a}, {w0}, {b}",
+            "vpmaddubsw {c}, {o0}, {d}",
+            "vpmaddubsw {b}, {w1}, {b}",
+            "vpmaddubsw {d}, {o1}, {d}",
+            "vpaddw {a}, {a}, {c}",
+            "vpaddw {b}, {b}, {d}",
+            "vpmaddwd {a}, {a}, ymmword ptr [{ones}]",
+            "vpmaddwd {b}, {b}, ymmword ptr [{ones}]",
+            "vpaddd {s0}, {s0}, {a}",
+            "vpaddd {s1}, {s1}, {b}",
+            a = out(ymm_reg) _,
+            b = out(ymm_reg) _,
+            c = out(ymm_reg) _,
+            d = out(ymm_reg) _,
+            from = in(reg) from,
+            ones = in(reg) &ones,
+            first = const 4 * T,
+            second = const 4 * (N + T),
+            w0 = in(ymm_reg) weights[0],
+            w1 = in(ymm_reg) weights[1],
+            o0 = in(ymm_reg) others[0],
+            o1 = in(ymm_reg) others[1],
+            s0 = inout(ymm_reg) sums[0],
+            s1 = inout(ymm_reg) sums[1],
+            options(nostack, preserves_flags, readonly),
+        );
+    }
+}
+
 /// `$add` for each of up to four tokens.
 macro_rules! for_tokens {
     ($add:ident::<$n:ident>($sums:expr, $($rest:expr),*)) => {{
@@ -307,14 +357,7 @@ impl<V: Values> Tile for Avx2<V> {
         // SAFETY: the caller promises the lines and their activations.
         unsafe {
             let [weights, others] = [narrow_weights::<V>(block, first), narrow_weights::<V>(block, first + 1)];
-            for (token, sums) in sums.iter_mut().enumerate() {
-                let fours = activations.cast::<i32>().add(token);
-                let (four, next) = (_mm256_set1_epi32(fours.read_unaligned()), _mm256_set1_epi32(fours.add(N).read_unaligned()));
-                for i in 0..2 {
-                    let products = _mm256_add_epi16(_mm256_maddubs_epi16(weights[i], four), _mm256_maddubs_epi16(others[i], next));
-                    sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
-                }
-            }
+            for_tokens!(add_fours::<N>(sums, weights, others, activations));
         }
     }
 
