@@ -79,9 +79,9 @@ fn models_cache_lists_and_clears() {
     assert_eq!(cache.generate(&model, &["--quantize", "int4"]).code, 0);
     assert_snapshot!(cache.shown(&[]), @r"
     model   format                size  last used
-    little  int4              36.1 KiB  just now
+    little  int4              31.1 KiB  just now
 
-    CACHE: 1 file, 36.1 KiB of at most 64.0 GiB
+    CACHE: 1 file, 31.1 KiB of at most 64.0 GiB
     ");
     let found: Value = serde_json::from_str(&cache.shown(&["--json"])).expect("JSON");
     let keys: Vec<_> = found.as_object().expect("an object").keys().cloned().collect();
@@ -91,9 +91,9 @@ fn models_cache_lists_and_clears() {
     assert_eq!((&entry["model"], &entry["format"], &entry["bytes"]), (&"little".into(), &"int4".into(), &found["bytes"]));
     assert_snapshot!(cache.shown(&["--clear"]), @r"
     model   format                size  last used
-    little  int4              36.1 KiB  just now
+    little  int4              31.1 KiB  just now
 
-    CACHE: 1 file, 36.1 KiB removed
+    CACHE: 1 file, 31.1 KiB removed
     ");
     assert_snapshot!(cache.shown(&["--clear"]), @"CACHE: 0 files, 0 B removed");
     assert_eq!(std::fs::read_dir(cache.path()).expect("the folder stays").count(), 0);
