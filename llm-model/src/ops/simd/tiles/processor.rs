@@ -2,8 +2,6 @@
 
 use std::sync::OnceLock;
 
-use super::Job;
-use super::Steps;
 #[cfg(target_arch = "x86_64")]
 use super::avx2::{Avx2, Avx2Large, Avx2Small};
 #[cfg(target_arch = "x86_64")]
@@ -13,6 +11,7 @@ use super::kernel::{Group, Tile};
 use super::neon::Neon;
 use super::scalar::Scalar;
 use super::table::{Halves, Iq4Nl, Mxfp4, Table, Whole};
+use super::{Job, Steps};
 
 /// What multiplies tiles of values of some bits, which may be places in a table, on one kind of processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
