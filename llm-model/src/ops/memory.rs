@@ -65,6 +65,23 @@ pub fn prefetch(address: *const u8) {
     let _ = address;
 }
 
+/// As [`prefetch`], for what is read later: the line comes as far as the second cache, on the way to which more lines can be at once.
+#[inline(always)]
+pub fn prefetch_far(address: *const u8) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: a hint, which reads nothing and cannot fail.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(address.cast());
+    }
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::asm!("prfm pldl2keep, [{address}]", address = in(reg) address, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+    let _ = address;
+}
+
 /// Puts all whole huge pages between `start` and `start + length` into memory, by all threads: the system fills them with zeros, which
 /// takes longer than writing to them, and two threads that touch the same page first would both do so.
 ///

@@ -249,7 +249,9 @@ impl<'a> Inputs<'a> {
                 // SAFETY: as the caller promises.
                 let mut target = unsafe { Target::columns(out.wrapping_add(range.start), range.len(), stride) };
                 let rows = floats.range(range.start * self.width, range.len() * self.width);
-                products(self.x, self.width, rows, 0, &mut target);
+                let tile = products::ROWS * self.width;
+                let to_next = if rows.len() > tile { rows.way_to(rows.range(tile, 0)) } else { 0 };
+                products(self.x, self.width, rows, to_next, &mut target);
             }
             Matrix::Packed(packed) => {
                 let kernel = packed.kernel();

@@ -42,7 +42,7 @@ mod bytes;
 mod combine;
 mod dot;
 mod elementwise;
-mod products;
+pub mod products;
 pub mod rounding;
 mod softmax;
 pub mod strip;

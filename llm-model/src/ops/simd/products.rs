@@ -8,7 +8,7 @@ use half::{bf16, f16};
 
 use super::vector::{Plain, Stored, Vector};
 use super::{Floats, Level, level};
-use crate::ops::memory::{LINE, prefetch};
+use crate::ops::memory::{LINE, prefetch_far};
 
 /// Where products go: rows of `width` numbers, `stride` apart.
 pub struct Target<'a> {
@@ -34,8 +34,12 @@ impl<'a> Target<'a> {
     }
 }
 
+/// Rows of `w` in a tile.
+pub const ROWS: usize = 4;
+
 /// The products of all rows of `x`, `width` numbers each, with all rows of `w`, on the calling thread. Meanwhile what lies `ahead`
-/// bytes behind `w` is fetched, unless that is 0: where `w` is read once, memory idles between its lines.
+/// bytes behind `w` is fetched, unless that is 0: where `w` is read once, memory idles between its lines. It is fetched line by line, which
+/// memory does best, while a tile is read in [`ROWS`] places: so for `w` itself to be fetched, `ahead` is the bytes of as many rows.
 pub fn products(x: &[f32], width: usize, w: Floats, ahead: isize, out: &mut Target) {
     products_at(level(), x, width, w, ahead, out);
 }
@@ -64,8 +68,8 @@ unsafe fn at_level<W: Stored>(level: Level, x: &[f32], width: usize, w: &[W], ah
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => x86::avx2(x, width, w, ahead, out),
             #[cfg(target_arch = "aarch64")]
-            Level::Neon => all::<super::vector::Neon, W, 8, 4>(x, width, w, ahead, out),
-            _ => all::<Plain, W, 8, 2>(x, width, w, ahead, out),
+            Level::Neon => tiles::<super::vector::Neon, W, 4>(x, width, w, ahead, out),
+            _ => tiles::<Plain, W, 2>(x, width, w, ahead, out),
         }
     }
 }
@@ -73,14 +77,14 @@ unsafe fn at_level<W: Stored>(level: Level, x: &[f32], width: usize, w: &[W], ah
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::super::vector::{Avx2, Avx512, Stored};
-    use super::{Target, all};
+    use super::{Target, tiles};
 
     /// # Safety
     /// The processor has the features, and the arguments fit together.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
     pub unsafe fn avx512<W: Stored>(x: &[f32], width: usize, w: &[W], ahead: isize, out: &mut Target) {
         // SAFETY: as the caller promises.
-        unsafe { all::<Avx512, W, 16, 4>(x, width, w, ahead, out) }
+        unsafe { tiles::<Avx512, W, 4>(x, width, w, ahead, out) }
     }
 
     /// # Safety
@@ -88,23 +92,7 @@ mod x86 {
     #[target_feature(enable = "avx2,fma,f16c")]
     pub unsafe fn avx2<W: Stored>(x: &[f32], width: usize, w: &[W], ahead: isize, out: &mut Target) {
         // SAFETY: as the caller promises.
-        unsafe { all::<Avx2, W, 8, 3>(x, width, w, ahead, out) }
-    }
-}
-
-/// [`tiles`], with or without what is fetched meanwhile.
-///
-/// # Safety
-/// The processor has the features of `V`, and the arguments fit together.
-#[inline(always)]
-unsafe fn all<V: Vector, W: Stored, const FEW: usize, const T: usize>(x: &[f32], width: usize, w: &[W], ahead: isize, out: &mut Target) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        if ahead == 0 {
-            tiles::<V, W, FEW, T, false>(x, width, w, 0, out);
-        } else {
-            tiles::<V, W, FEW, T, true>(x, width, w, ahead, out);
-        }
+        unsafe { tiles::<Avx2, W, 3>(x, width, w, ahead, out) }
     }
 }
 
@@ -114,19 +102,13 @@ const BLOCK: usize = 32;
 /// Partial sums of up to four rows of `x` with a block of `w`.
 type Sums<V> = [[<V as Vector>::F; BLOCK]; 4];
 
-/// Tiles of up to `T` rows of `x` and four of `w`, where two of two are better than one of three and one of one. One row alone takes `FEW` of
-/// `w` at once.
+/// Tiles of up to `T` rows of `x`, where two of two are better than one of three and one of one. The first of them finds `w` in memory, the
+/// others in the cache.
 ///
 /// # Safety
-/// As [`all`].
+/// The processor has the features of `V`, and the arguments fit together.
 #[inline(always)]
-unsafe fn tiles<V: Vector, W: Stored, const FEW: usize, const T: usize, const AHEAD: bool>(
-    x: &[f32],
-    width: usize,
-    w: &[W],
-    ahead: isize,
-    out: &mut Target,
-) {
+unsafe fn tiles<V: Vector, W: Stored, const T: usize>(x: &[f32], width: usize, w: &[W], ahead: isize, out: &mut Target) {
     let tokens = x.len() / width;
     // SAFETY: as the caller promises.
     unsafe {
@@ -136,13 +118,12 @@ unsafe fn tiles<V: Vector, W: Stored, const FEW: usize, const T: usize, const AH
             while token < tokens {
                 let left = tokens - token;
                 let count = if left == T + 1 { left.div_ceil(2) } else { left.min(T) };
-                let place = [token, row];
+                let (place, ahead) = ([token, row], if token == 0 { ahead } else { 0 });
                 match count {
-                    4 if T >= 4 => block::<V, W, 4, 4, AHEAD>(x, width, w, ahead, place, &mut sums, out),
-                    3 if T >= 3 => block::<V, W, 3, 4, AHEAD>(x, width, w, ahead, place, &mut sums, out),
-                    2 => block::<V, W, 2, 4, AHEAD>(x, width, w, ahead, place, &mut sums, out),
-                    _ if tokens == 1 => block::<V, W, 1, FEW, AHEAD>(x, width, w, ahead, place, &mut sums, out),
-                    _ => block::<V, W, 1, 4, AHEAD>(x, width, w, ahead, place, &mut sums, out),
+                    4 if T >= 4 => block::<V, W, 4>(x, width, w, ahead, place, &mut sums, out),
+                    3 if T >= 3 => block::<V, W, 3>(x, width, w, ahead, place, &mut sums, out),
+                    2 => block::<V, W, 2>(x, width, w, ahead, place, &mut sums, out),
+                    _ => block::<V, W, 1>(x, width, w, ahead, place, &mut sums, out),
                 }
                 token += count;
             }
@@ -150,12 +131,12 @@ unsafe fn tiles<V: Vector, W: Stored, const FEW: usize, const T: usize, const AH
     }
 }
 
-/// The products of `T` rows of `x` from `token` on with a block of `w` from `row` on, in tiles of `R` rows.
+/// The products of `T` rows of `x` from `token` on with a block of `w` from `row` on.
 ///
 /// # Safety
-/// As [`all`]; `T` is at most 4, and `R` divides [`BLOCK`].
+/// As [`tiles`]; `T` is at most 4.
 #[inline(always)]
-unsafe fn block<V: Vector, W: Stored, const T: usize, const R: usize, const AHEAD: bool>(
+unsafe fn block<V: Vector, W: Stored, const T: usize>(
     x: &[f32],
     width: usize,
     w: &[W],
@@ -168,12 +149,14 @@ unsafe fn block<V: Vector, W: Stored, const T: usize, const R: usize, const AHEA
     // SAFETY: as the caller promises; rows beyond the last are the last again.
     unsafe {
         let (x, w) = (x.as_ptr().add(token * width), w.as_ptr().add(row * width));
-        for first in (0..rows).step_by(R) {
-            // Without the choice of a row where there are all, addresses follow each other by one addition.
-            if first + R <= rows {
-                tile::<V, W, T, R, AHEAD>(x, width, std::array::from_fn(|r| w.add((first + r) * width)), ahead, first, sums);
+        for first in (0..rows).step_by(ROWS) {
+            // Where all rows are there none is chosen, so that addresses follow each other by one addition.
+            if first + ROWS > rows {
+                tile::<V, W, T, false>(x, width, std::array::from_fn(|r| w.add((first + r).min(rows - 1) * width)), 0, first, sums);
+            } else if ahead == 0 {
+                tile::<V, W, T, false>(x, width, std::array::from_fn(|r| w.add((first + r) * width)), 0, first, sums);
             } else {
-                tile::<V, W, T, R, AHEAD>(x, width, std::array::from_fn(|r| w.add((first + r).min(rows - 1) * width)), ahead, first, sums);
+                tile::<V, W, T, true>(x, width, std::array::from_fn(|r| w.add((first + r) * width)), ahead, first, sums);
             }
         }
         for (t, sums) in sums[..T].iter().enumerate() {
@@ -197,27 +180,28 @@ unsafe fn block<V: Vector, W: Stored, const T: usize, const R: usize, const AHEA
 /// # Safety
 /// As [`block`].
 #[inline(always)]
-unsafe fn tile<V: Vector, W: Stored, const T: usize, const R: usize, const AHEAD: bool>(
+unsafe fn tile<V: Vector, W: Stored, const T: usize, const AHEAD: bool>(
     x: *const f32,
     width: usize,
-    w: [*const W; R],
+    w: [*const W; ROWS],
     ahead: isize,
     first: usize,
     sums: &mut Sums<V>,
 ) {
     // SAFETY: every load ends within a row.
     unsafe {
-        let mut tile = [[V::splat(0.0); R]; T];
+        let mut tile = [[V::splat(0.0); ROWS]; T];
         let mut at = 0;
         while at + V::LANES <= width {
             let mut tokens = [V::splat(0.0); T];
             for (t, tokens) in tokens.iter_mut().enumerate() {
                 *tokens = V::f32s(x.add(t * width + at));
             }
+            if AHEAD && (at * size_of::<W>()).is_multiple_of(LINE) {
+                let lines = w[0].wrapping_add(ROWS * at).wrapping_byte_offset(ahead).cast::<u8>();
+                (0..ROWS).for_each(|line| prefetch_far(lines.wrapping_add(line * LINE)));
+            }
             for (r, w) in w.into_iter().enumerate() {
-                if AHEAD && (at * size_of::<W>()).is_multiple_of(LINE) {
-                    prefetch(w.wrapping_add(at).wrapping_byte_offset(ahead).cast());
-                }
                 let weights = W::load::<V>(w.add(at));
                 for t in 0..T {
                     tile[t][r] = V::fma_here(tokens[t], weights, tile[t][r]);
@@ -234,7 +218,7 @@ unsafe fn tile<V: Vector, W: Stored, const T: usize, const R: usize, const AHEAD
             }
         }
         for (sums, tile) in sums.iter_mut().zip(tile) {
-            sums[first..first + R].copy_from_slice(&tile);
+            sums[first..first + ROWS].copy_from_slice(&tile);
         }
     }
 }
@@ -254,9 +238,13 @@ mod tests {
     /// The products as bits.
     fn bits(level: Level, x: &[f32], width: usize, w: Floats) -> Vec<u32> {
         let rows = w.len() / width;
-        let mut out = vec![f32::NAN; x.len() / width * rows];
-        products_at(level, x, width, w, 0, &mut Target::rows(&mut out, rows));
-        out.iter().map(|x| x.to_bits()).collect()
+        let [plain, fetched] = [0, 4096].map(|ahead| {
+            let mut out = vec![f32::NAN; x.len() / width * rows];
+            products_at(level, x, width, w, ahead, &mut Target::rows(&mut out, rows));
+            out.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+        });
+        assert_eq!(plain, fetched, "{level:?}");
+        plain
     }
 
     #[test]
