@@ -49,25 +49,10 @@ pub fn use_huge_pages(start: *const u8, length: usize) {
 }
 
 /// Asks the processor for the cache line at `address`, which is read soon. Any address will do.
+///
+/// It comes as far as the second cache: a processor has more lines under way there than to the first one.
 #[inline(always)]
 pub fn prefetch(address: *const u8) {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: a hint, which reads nothing and cannot fail.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
-    }
-    #[cfg(all(target_arch = "aarch64", not(miri)))]
-    // SAFETY: as above.
-    unsafe {
-        std::arch::asm!("prfm pldl1keep, [{address}]", address = in(reg) address, options(nostack, preserves_flags, readonly));
-    }
-    #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
-    let _ = address;
-}
-
-/// As [`prefetch`], for what is read later: the line comes as far as the second cache, on the way to which more lines can be at once.
-#[inline(always)]
-pub fn prefetch_far(address: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: a hint, which reads nothing and cannot fail.
     unsafe {

@@ -8,7 +8,7 @@ use half::{bf16, f16};
 
 use super::vector::{Plain, Stored, Vector};
 use super::{Floats, Level, level};
-use crate::ops::memory::{LINE, prefetch_far};
+use crate::ops::memory::{LINE, prefetch};
 
 /// Where products go: rows of `width` numbers, `stride` apart.
 pub struct Target<'a> {
@@ -199,7 +199,7 @@ unsafe fn tile<V: Vector, W: Stored, const T: usize, const AHEAD: bool>(
             }
             if AHEAD && (at * size_of::<W>()).is_multiple_of(LINE) {
                 let lines = w[0].wrapping_add(ROWS * at).wrapping_byte_offset(ahead).cast::<u8>();
-                (0..ROWS).for_each(|line| prefetch_far(lines.wrapping_add(line * LINE)));
+                (0..ROWS).for_each(|line| prefetch(lines.wrapping_add(line * LINE)));
             }
             for (r, w) in w.into_iter().enumerate() {
                 let weights = W::load::<V>(w.add(at));
