@@ -62,6 +62,24 @@ pub trait Lanes {
 /// Groups of four inputs in a block.
 pub const GROUPS: usize = 8;
 
+/// How sums begin, so that the number that stands for 0 is taken off every weight.
+#[derive(Clone, Copy)]
+pub struct Correction {
+    pub zero: i32,
+    /// [`Tile::APART`].
+    pub apart: bool,
+}
+
+impl Correction {
+    /// For activations with these sums over the inputs 0 and 1, and 2 and 3, of each group. Where they are apart each has 16 bits of its own, so
+    /// that what it ends with fits whatever happens on the way.
+    #[inline(always)]
+    pub fn of(self, sums: [i32; 2]) -> i32 {
+        let [first, second] = [-self.zero * sums[0], -self.zero * sums[1]];
+        if self.apart { first & 0xffff | second << 16 } else { first + second }
+    }
+}
+
 /// How a processor multiplies tiles of some values with quantized activations.
 pub trait Tile: Sized {
     type Lanes: Lanes;
@@ -78,13 +96,12 @@ pub trait Tile: Sized {
     /// How activations lie in memory.
     const GROUP: Group;
 
-    /// What [`Tile::start`] takes for activations with these sums over the inputs 0 and 1, and 2 and 3, of each group, where
-    /// `zero` is to be taken off every weight.
-    fn correction(sums: [i32; 2], zero: i32) -> i32 {
-        -zero * (sums[0] + sums[1])
-    }
+    /// What is taken off every number before it is multiplied.
+    const TAKEN: i32 = 0;
+    /// Whether the sums over the inputs 0 and 1, and 2 and 3, of each group are apart, 16 bits each, instead of one of 32.
+    const APART: bool = false;
 
-    /// The sums of a part that begins.
+    /// The sums of a part that begins, where [`Correction::of`] said so.
     ///
     /// # Safety
     /// The processor has the features.
@@ -261,7 +278,7 @@ pub struct Panel {
     pub values: *const u8,
     /// Per block and token the scale.
     pub scales: *const f32,
-    /// Per part of a block and token what [`Tile::correction`] says.
+    /// Per part of a block and token what [`Correction::of`] says.
     pub corrections: *const i32,
     /// Per part of a block and token scale · Σ integers, read if there are minima.
     pub sums: *const f32,

@@ -100,12 +100,8 @@ impl<V: Values> Tile for Neon<V> {
     const BITS: usize = V::BITS;
     const PARTS: usize = V::PARTS;
     const GROUP: Group = Group::Bytes;
-
-    /// Numbers of eight bits became signed by taking off 128 already.
-    fn correction(sums: [i32; 2], zero: i32) -> i32 {
-        let taken = if V::LARGE { 128 } else { 0 };
-        (taken - zero) * (sums[0] + sums[1])
-    }
+    /// So numbers of eight bits become signed.
+    const TAKEN: i32 = if V::LARGE { 128 } else { 0 };
 
     #[inline(always)]
     unsafe fn start(correction: i32) -> [int32x4_t; 4] {

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::avx2::{Avx2, Avx2Large, Avx2Small};
 #[cfg(target_arch = "x86_64")]
 use super::avx512::Vnni;
-use super::kernel::{Group, Tile};
+use super::kernel::{Correction, Group, Tile};
 #[cfg(target_arch = "aarch64")]
 use super::neon::Neon;
 use super::scalar::Scalar;
@@ -147,9 +147,9 @@ impl Kernel {
         with_tile!(self, T => T::PARTS)
     }
 
-    /// See [`Tile::correction`].
-    pub(super) fn correction(self) -> fn([i32; 2], i32) -> i32 {
-        with_tile!(self, T => T::correction)
+    /// How its sums begin where `zero` stands for 0.
+    pub(super) fn correction(self, zero: i32) -> Correction {
+        with_tile!(self, T => Correction { zero: zero - T::TAKEN, apart: T::APART })
     }
 
     /// Does the job.

@@ -281,8 +281,10 @@ macro_rules! for_tokens {
     }};
 }
 
+mod activations;
 mod large;
 
+pub use activations::quantize;
 pub use large::Avx2Large;
 
 /// Numbers from -12 to 15, once their zero is taken off, or 0 to 15: products of bytes added in pairs in 16 bits, where a block's sixteen
@@ -295,11 +297,7 @@ impl<V: Values> Tile for Avx2Small<V> {
     const BITS: usize = V::BITS;
     const PARTS: usize = V::PARTS;
     const GROUP: Group = Group::Bytes;
-
-    /// Each lane of 16 bits has its own, so that what it ends with fits whatever happens on the way.
-    fn correction(sums: [i32; 2], zero: i32) -> i32 {
-        (-zero * sums[0]) & 0xffff | (-zero * sums[1]) << 16
-    }
+    const APART: bool = true;
 
     #[inline(always)]
     unsafe fn start(correction: i32) -> [__m256i; 2] {
