@@ -1,8 +1,9 @@
 //! Speed: prompts and single tokens per second, beside what the memory of the machine allows.
 //!
 //! Each measurement is run once to warm up and then `runs` times on the same cache, which is truncated in between. Decoding is
-//! bound by memory: each token reads every weight once, and the keys and values so far. [`read_bandwidth`] measures in the same
-//! run how fast this machine reads, and the quotient is the limit. Prefill is bound by arithmetic and has no such limit here.
+//! bound by memory: each token reads every weight once, and the keys and values so far. [`Bandwidth`] measures before every run how
+//! fast this machine reads, as that changes where others share it, and the quotient is the limit. Prefill is bound by arithmetic and
+//! has no such limit here.
 
 mod bandwidth;
 mod plot;
@@ -15,7 +16,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use llm_model::{KvCache, LogitsAt, ModelConfig, ops};
 use serde::Serialize;
 
-pub use bandwidth::read_bandwidth;
+pub use bandwidth::Bandwidth;
 pub use plot::plot;
 pub use subject::Subject;
 
@@ -108,7 +109,7 @@ pub struct Row {
     pub runs: usize,
     /// Bytes that a decoded token must read: weights, keys and values at the middle of the run; of a prefill the share of one token.
     pub bytes_per_token: f64,
-    /// What the device reads in a second, measured in this run.
+    /// What the device reads in a second: the median of what was measured before each run.
     pub read_bytes_per_second: f64,
     /// `read_bytes_per_second / bytes_per_token`, for decoding.
     pub limit_tokens_per_second: Option<f64>,
@@ -135,7 +136,7 @@ impl BenchOptions {
 ///
 /// # Errors
 /// [`Error::Request`] for more tokens than the model's context, [`Error::Cancelled`] once `cancel` is set.
-pub fn measure(subject: &Subject, case: Case, options: &BenchOptions, read_bytes_per_second: f64, cancel: &AtomicBool) -> Result<Row> {
+pub fn measure(subject: &Subject, case: Case, options: &BenchOptions, bandwidth: &Bandwidth, cancel: &AtomicBool) -> Result<Row> {
     let context = subject.config().max_position_embeddings;
     let length = case.length();
     if length > context {
@@ -143,9 +144,10 @@ pub fn measure(subject: &Subject, case: Case, options: &BenchOptions, read_bytes
     }
     let mut cache = KvCache::new(subject.config(), case.batch, length, options.kv_dtype, &subject.device().device);
     prefill(subject, &mut cache, case.depth, cancel)?;
-    let mut speeds = Vec::with_capacity(options.runs);
+    let (mut speeds, mut reads) = (Vec::with_capacity(options.runs), Vec::with_capacity(options.runs));
     for run in 0..=options.runs.max(1) {
         (0..case.batch).for_each(|row| cache.truncate(row, case.depth));
+        let read = bandwidth.bytes_per_second();
         let start = Instant::now();
         match case.test {
             Test::Prefill => prefill(subject, &mut cache, case.tokens, cancel)?,
@@ -153,9 +155,10 @@ pub fn measure(subject: &Subject, case: Case, options: &BenchOptions, read_bytes
         }
         if run > 0 {
             speeds.push((case.batch * case.tokens) as f64 / start.elapsed().as_secs_f64());
+            reads.push(read);
         }
     }
-    Ok(row(subject, case, options, &mut speeds, read_bytes_per_second))
+    Ok(row(subject, case, options, &mut speeds, spread(&mut reads).median))
 }
 
 fn row(subject: &Subject, case: Case, options: &BenchOptions, speeds: &mut [f64], read_bytes_per_second: f64) -> Row {

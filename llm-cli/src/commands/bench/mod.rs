@@ -4,7 +4,7 @@ mod shapes;
 
 use std::io::Write;
 
-use llm_infer::bench::{self, BenchOptions, Case, Row, Subject, Test};
+use llm_infer::bench::{self, Bandwidth, BenchOptions, Case, Row, Subject, Test};
 use llm_infer::{DType, Model};
 
 use super::{Environment, print_json};
@@ -33,15 +33,15 @@ pub fn run(args: &BenchArgs, environment: &Environment, out: &mut dyn Write) -> 
     let bar = ui.progress("measuring", Unit::Count);
     let total = 1 + cases.len() as u64;
     bar.update(0, total);
-    let bandwidth = bench::read_bandwidth(subject.device());
+    let bandwidth = Bandwidth::new(subject.device());
     if !common.json {
-        heading(&subject, bandwidth, out)?;
+        heading(&subject, bandwidth.bytes_per_second(), out)?;
     }
     interrupt.hold();
     let mut rows = Vec::new();
     for (index, case) in cases.into_iter().enumerate() {
         bar.update(index as u64 + 1, total);
-        let row = bench::measure(&subject, case, &options, bandwidth, interrupt.flag())?;
+        let row = bench::measure(&subject, case, &options, &bandwidth, interrupt.flag())?;
         bar.suspend(|| if common.json { print_json(&row, out) } else { line(&row, out) })?;
         out.flush()?;
         rows.push(row);
