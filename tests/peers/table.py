@@ -16,10 +16,17 @@ def middle(readings, field):
     return median(known) if known else None
 
 
+def ratio(ours, peers):
+    """The median over the rounds, as a machine that others share is faster and slower by the minute; where one failed, that of medians."""
+    if len(ours) != len(peers):
+        return median(ours) / median(peers)
+    return median(ours / peer for ours, peer in zip(ours, peers))
+
+
 def row(model, case, readings, failures, gguf_bits):
     """One line: `readings` are lists by engine, empty where an engine has no such case or failed."""
-    speeds = {name: spread([reading.tokens_per_second for reading in found]) for name, found in readings.items() if found}
-    peers = {name: speed["median"] for name, speed in speeds.items() if name != "ours"}
+    speeds = {name: [reading.tokens_per_second for reading in found] for name, found in readings.items() if found}
+    peers = {name: median(found) for name, found in speeds.items() if name != "ours"}
     best = max(peers, key=peers.get, default=None)
     ours = readings.get("ours", [])
     return {
@@ -30,10 +37,10 @@ def row(model, case, readings, failures, gguf_bits):
         "tokens": case.tokens,
         "depth": case.depth,
         "batch": case.batch,
-        "tokens_per_second": speeds,
+        "tokens_per_second": {name: spread(found) for name, found in speeds.items()},
         "failures": failures,
         "best_peer": best,
-        "ours_to_best_peer": speeds["ours"]["median"] / peers[best] if best and "ours" in speeds else None,
+        "ours_to_best_peer": ratio(speeds["ours"], speeds[best]) if best and "ours" in speeds else None,
         "share_of_limit": middle(ours, "share_of_limit"),
         "read_bytes_per_second": middle(ours, "read_bytes_per_second"),
         "bits_per_weight": {"ours": middle(ours, "bits_per_weight"), "gguf": gguf_bits},
