@@ -7,7 +7,7 @@ use super::*;
 /// Rows and width.
 const SIZES: &[(usize, usize)] = if cfg!(miri) { &[(17, 33)] } else { &[(1, 1), (5, 32), (16, 172), (17, 64), (40, 31), (17, 300)] };
 
-fn random(seed: u64) -> impl FnMut() -> u64 {
+pub(super) fn random(seed: u64) -> impl FnMut() -> u64 {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     move || {
         state ^= state << 13;
