@@ -159,6 +159,9 @@ pub fn open(choice: DeviceChoice) -> Result<DeviceInfo> {
         DeviceChoice::Flex => return Ok(cpu()),
         DeviceChoice::Auto if !may_have_gpu() => return Ok(cpu()),
         DeviceChoice::Auto => return Ok(list().into_iter().find(|device| device.gpu).unwrap_or_else(cpu)),
+        #[cfg(feature = "ndarray")]
+        DeviceChoice::NdArray => return Ok(ndarray()),
+        #[cfg(not(feature = "ndarray"))]
         DeviceChoice::NdArray => ("ndarray", None),
         DeviceChoice::Wgpu(index) => ("wgpu", index),
         DeviceChoice::Vulkan(index) => ("vulkan", index),
@@ -174,7 +177,7 @@ pub fn open(choice: DeviceChoice) -> Result<DeviceInfo> {
     }
     let all = list();
     let name = format!("{kind}:{}", index.unwrap_or(0));
-    let found = all.iter().find(|device| device.name == name || device.name == kind);
+    let found = all.iter().find(|device| device.name == name);
     found.cloned().ok_or_else(|| Error::Device {
         device: choice.to_string(),
         message: "there is no such device on this machine".into(),
@@ -184,7 +187,6 @@ pub fn open(choice: DeviceChoice) -> Result<DeviceInfo> {
 
 fn built_in(kind: &str) -> bool {
     match kind {
-        "ndarray" => cfg!(feature = "ndarray"),
         "wgpu" => cfg!(feature = "wgpu"),
         "vulkan" => cfg!(feature = "vulkan"),
         "metal" => cfg!(feature = "metal"),

@@ -170,7 +170,7 @@ pub struct QuantizeArgs {
     /// A text of some thousand tokens, or a .jsonl of {"text": ..} or {"messages": [..]}; an eighth is held out to measure with
     #[arg(long, value_name = "FILE")]
     pub calibration: Option<PathBuf>,
-    /// Most bytes of the weight file: each matrix gets 4 or 8 bits, as it needs them most
+    /// Most bytes of the weight file: each matrix gets 4 or 8 bits, as it needs them most; of --scheme counts only whether it is asymmetric
     #[arg(long, value_name = "BYTES", value_parser = bytes, conflicts_with = "embedding_scheme")]
     pub budget: Option<u64>,
     /// Replace a model that is at OUT already, once the new one is complete

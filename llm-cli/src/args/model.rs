@@ -26,7 +26,7 @@ pub struct RunArgs {
     /// Type of the weights in memory; auto is as stored where the device has it, and keeps packed weights packed, which others widen
     #[arg(long, value_enum, default_value_t = Dtype::Auto, hide_default_value = true, value_name = "TYPE")]
     pub dtype: Dtype,
-    /// Pack the weights while they are read: 8 bits, or 4 with embedding and head at 8
+    /// Pack the weights while they are read: 8 bits, or 4 with embedding and head at 6
     #[arg(long, value_enum, value_name = "SCHEME")]
     pub quantize: Option<Quantize>,
     /// Type of keys and values; int8 takes half the memory of f16 [default: f16, f32 on ndarray and with --dtype f32]

@@ -206,6 +206,11 @@ impl Checkpoint {
         self.tensors().iter().any(|info| info.format.is_some())
     }
 
+    /// Whether tensors were rounded to few bits before, be they kept so or read as floats.
+    pub fn is_rounded(&self) -> bool {
+        self.tensors().iter().any(TensorInfo::is_rounded)
+    }
+
     /// The formats of most of the layers' matrices and of the embedding; `None` where the embedding is in floats.
     pub(crate) fn scheme(&self) -> Option<Scheme> {
         let embedding = self.tensors().iter().find(|info| info.name == arch::tensor_name("embed_tokens.weight"))?.format?;
@@ -223,7 +228,7 @@ impl Checkpoint {
     /// device lacks, a file that changes meanwhile, and [`Error::Cancelled`].
     pub fn load<L: DecoderLayer>(&self, options: &LoadOptions) -> Result<(Transformer<L>, LoadReport)> {
         let config = self.model_config()?;
-        if let Some(scheme) = options.quantize.filter(|_| self.is_quantized()) {
+        if let Some(scheme) = options.quantize.filter(|_| self.is_rounded()) {
             return Err(Error::request("--quantize", format!("`{scheme}` for a model that is quantized already"), "a model in floats")
                 .with_hint("leave `--quantize` out: the model runs as it was quantized"));
         }

@@ -49,6 +49,11 @@ impl TensorInfo {
         self.shape.iter().product()
     }
 
+    /// Whether it was rounded to few bits before, be it kept so or read as floats.
+    pub fn is_rounded(&self) -> bool {
+        self.format.is_some() || self.packing.is_some()
+    }
+
     /// Whether it stands for floats, stored as such or quantized.
     pub fn is_float(&self) -> bool {
         self.format.is_some() || self.dtype.is_float()

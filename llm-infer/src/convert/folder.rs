@@ -5,7 +5,6 @@ use std::path::Path;
 use burn::tensor::DType;
 use serde_json::{Value, json};
 
-use super::kinds::is_rounded;
 use super::{ConvertReport, Job, Subject, Target, WeightType};
 use crate::checkpoint::{Form, NewFolder, Planned, QuantizedFile, TensorInfo, WeightSource, cast, require_uncancelled};
 use crate::quantize::{companions, refuse_overlap};
@@ -95,7 +94,7 @@ fn form(info: &TensorInfo, target: Target, dtype: WeightType) -> Result<Form> {
     match dtype.floats() {
         _ if !info.is_float() => Ok(Form::Plain(info.dtype)),
         Some(floats) => Ok(Form::Plain(floats)),
-        None if is_rounded(info) && target == Target::HuggingFace => {
+        None if info.is_rounded() && target == Target::HuggingFace => {
             let field = format!("tensor `{}`", info.name);
             Err(Error::invalid(&info.file, field, info.type_name(), "floats, as a Hugging Face folder has them")
                 .with_hint("`--to packed` keeps the bits; `--dtype f16` or `--dtype f32` writes the floats that it means"))

@@ -82,17 +82,12 @@ pub(super) fn fate(info: &TensorInfo, name: &str, options: &ConvertOptions) -> R
         (Some(dtype), ..) => plain(floats(dtype)),
         (None, None, Some(kind)) if options.dtype == WeightType::Auto => Ok(Fate { kind, keeps_bits: true }),
         (None, Some(wanted), Some(kept)) if wanted == kept => Ok(Fate { kind: kept, keeps_bits: true }),
-        (None, Some(wanted), _) if !is_rounded(info) || options.requantize => plain(wanted),
+        (None, Some(wanted), _) if !info.is_rounded() || options.requantize => plain(wanted),
         // llama.cpp, too, has halves where rows are no whole blocks.
         (None, None, _) if options.dtype != WeightType::Auto => plain(GgmlType::F16),
-        (None, None, None) if !is_rounded(info) => plain(floats(info.dtype)),
+        (None, None, None) if !info.is_rounded() => plain(floats(info.dtype)),
         (None, wanted, _) => Err(refused(info, wanted)),
     }
-}
-
-/// Whether it was rounded to few bits before.
-pub(super) fn is_rounded(info: &TensorInfo) -> bool {
-    info.format.is_some() || info.packing.is_some()
 }
 
 /// A second rounding, or bits for which there is no type.

@@ -81,7 +81,7 @@ impl LayerVisitor for Quantize<'_> {
 fn run<L: DecoderLayer>(job: Quantize) -> Result<QuantizeReport> {
     let start = Instant::now();
     let Quantize { input, opened: (checkpoint, tokenizer, template), output, options } = job;
-    if checkpoint.is_quantized() {
+    if checkpoint.is_rounded() {
         return Err(Error::request("IN", format!("`{input}`, which is quantized already"), "a model in floats")
             .with_hint("quantize the model that it was made from"));
     }
@@ -100,6 +100,10 @@ fn run<L: DecoderLayer>(job: Quantize) -> Result<QuantizeReport> {
     drop(model);
     let mut formats: Formats = paths.iter().map(|path| (path.clone(), options.scheme.format_of(path))).collect();
     let folder = NewFolder::create(output, options.force)?;
+    if calibration.is_some() {
+        // What is no number would first be seen in the inputs of another matrix.
+        checkpoint.check(options.progress, options.cancel)?;
+    }
     if let Some(budget) = options.budget {
         let sequences = calibration.as_ref().map(|calibration| calibration.sequences.as_slice());
         let planned = |formats: &Formats| plan::<L>(&checkpoint, formats, options.method);

@@ -131,10 +131,14 @@ fn f20_f33_a_damaged_model_leaves_no_output() {
     for name in names(Path::new(&fixture("llama"))) {
         std::fs::copy(Path::new(&fixture("llama")).join(&name), copy.path().join(&name)).unwrap();
     }
-    let (folder, _, out) = place();
+    let (folder, text, out) = place();
     let weights = copy.path().join("model.safetensors");
     let good = std::fs::read(&weights).unwrap();
-    let run = || quantize(&copy.path().to_string_lossy(), &out, &options(Scheme::INT4, Method::Rtn)).unwrap_err().to_string();
+    let with = |calibration| {
+        let options = QuantizeOptions { calibration, ..options(Scheme::INT4, Method::Rtn) };
+        quantize(&copy.path().to_string_lossy(), &out, &options).unwrap_err().to_string()
+    };
+    let run = || with(None);
 
     std::fs::write(&weights, [&good[..], &[0]].concat()).unwrap();
     assert!(run().contains("the end of the last tensor"));
@@ -146,6 +150,7 @@ fn f20_f33_a_damaged_model_leaves_no_output() {
         std::fs::write(&weights, bad).unwrap();
         let message = run();
         assert!(message.contains("tensor `") && message.contains("got `NaN`, expected a finite number"), "{message}");
+        assert_eq!(with(Some(text.clone())), message, "the tensor itself, not the inputs that it spoils");
     }
     assert_eq!(names(folder.path()), ["text.txt"]);
 }

@@ -35,7 +35,7 @@ pub fn run(args: &BenchArgs, environment: &Environment, out: &mut dyn Write) -> 
     bar.update(0, total);
     let bandwidth = Bandwidth::new(subject.device());
     if !common.json {
-        heading(&subject, bandwidth.bytes_per_second(), out)?;
+        heading(&subject, out)?;
     }
     interrupt.hold();
     let mut rows = Vec::new();
@@ -94,19 +94,26 @@ fn label(case: Case) -> String {
     }
 }
 
-fn heading(subject: &Subject, bandwidth: f64, out: &mut dyn Write) -> std::io::Result<()> {
+fn heading(subject: &Subject, out: &mut dyn Write) -> std::io::Result<()> {
     let threads = llm_infer::llm_model::ops::threads::count();
     let (name, format, bits) = (subject.name(), subject.format(), subject.bits_per_weight());
     writeln!(out, "{name}, {format} ({bits:.1} bits per weight), on {} with {threads} threads", subject.device().name)?;
-    writeln!(out, "memory reads {:.1} GB/s, a token {:.1} MB of weights\n", bandwidth / 1e9, subject.read_bytes() as f64 / 1e6)?;
-    writeln!(out, "{:<14} {:>6} {:>6} {:>10} {:>21} {:>10} {:>7}", "test", "depth", "batch", "tok/s", "min .. max", "limit", "share")
+    writeln!(out, "a token reads {:.1} MB of weights\n", subject.read_bytes() as f64 / 1e6)?;
+    let [test, depth, batch, speed, range, memory, limit, share] =
+        ["test", "depth", "batch", "tok/s", "min .. max", "memory GB/s", "limit", "share"];
+    writeln!(out, "{test:<14} {depth:>6} {batch:>6} {speed:>10} {range:>21} {memory:>12} {limit:>10} {share:>7}")
 }
 
 fn line(row: &Row, out: &mut dyn Write) -> anyhow::Result<()> {
     let test = label(Case { test: row.test, tokens: row.tokens, depth: row.depth, batch: row.batch });
     let speed = &row.tokens_per_second;
     let range = format!("{:.1} .. {:.1}", speed.min, speed.max);
+    let memory = row.read_bytes_per_second / 1e9;
     let limit = row.limit_tokens_per_second.map_or_else(|| "-".to_owned(), |limit| format!("{limit:.1}"));
     let share = row.share_of_limit.map_or_else(|| "-".to_owned(), |share| format!("{:.0} %", 100.0 * share));
-    Ok(writeln!(out, "{test:<14} {:>6} {:>6} {:>10.1} {range:>21} {limit:>10} {share:>7}", row.depth, row.batch, speed.median)?)
+    Ok(writeln!(
+        out,
+        "{test:<14} {:>6} {:>6} {:>10.1} {range:>21} {memory:>12.1} {limit:>10} {share:>7}",
+        row.depth, row.batch, speed.median
+    )?)
 }
