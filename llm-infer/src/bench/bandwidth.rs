@@ -24,7 +24,7 @@ pub struct Bandwidth {
 
 enum Memory {
     OfProcessor(Vec<u64>),
-    OfCard(Tensor<1>),
+    OfCard(Box<Tensor<1>>),
 }
 
 impl Bandwidth {
@@ -36,7 +36,7 @@ impl Bandwidth {
     /// As [`Bandwidth::new`] with so many bytes.
     pub(super) fn of(device: &DeviceInfo, bytes: usize) -> Self {
         let memory = if device.gpu {
-            Memory::OfCard(Tensor::ones([bytes / 4], &device.device))
+            Memory::OfCard(Tensor::ones([bytes / 4], &device.device).into())
         } else {
             // In huge pages as weights are, and written once, so that every page is its own and not the shared page of zeros.
             let mut words: Vec<u64> = Vec::with_capacity(bytes / 8);
@@ -68,7 +68,7 @@ impl Bandwidth {
                 }
             }),
             Memory::OfCard(numbers) => {
-                black_box(numbers.clone().sum().into_data());
+                black_box(numbers.as_ref().clone().sum().into_data());
             }
         }
     }
