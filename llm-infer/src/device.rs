@@ -187,6 +187,7 @@ pub fn open(choice: DeviceChoice) -> Result<DeviceInfo> {
 
 fn built_in(kind: &str) -> bool {
     match kind {
+        "ndarray" => cfg!(feature = "ndarray"),
         "wgpu" => cfg!(feature = "wgpu"),
         "vulkan" => cfg!(feature = "vulkan"),
         "metal" => cfg!(feature = "metal"),

@@ -201,7 +201,7 @@ impl Checkpoint {
         model_config(&self.config_path, &self.config)
     }
 
-    /// Whether tensors are quantized.
+    /// Whether tensors are kept in few bits.
     pub fn is_quantized(&self) -> bool {
         self.tensors().iter().any(|info| info.format.is_some())
     }

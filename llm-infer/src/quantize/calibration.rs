@@ -217,7 +217,8 @@ fn moments(sums: &Shared, path: &str) -> Result<Moments> {
     if new.gram.iter().all(|x| x.is_finite()) {
         return Ok(new);
     }
-    Err(Error::request(path, "inputs that are no numbers", "finite ones").with_hint("`llm inspect --check` reads every weight"))
+    Err(Error::request(path, "inputs that are no numbers", "finite ones")
+        .with_hint("every weight is a number: what they make of the text is too large for f32"))
 }
 
 #[cfg(test)]

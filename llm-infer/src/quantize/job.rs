@@ -34,7 +34,7 @@ pub struct QuantizeOptions<'a> {
     pub force: bool,
     /// Where the calibration text runs through the model.
     pub device: Device,
-    /// Called after each tensor, while quantizing and while reading back.
+    /// Called after each tensor, while checking those for a calibration, while quantizing and while reading back.
     pub progress: Option<&'a dyn Fn(&Progress)>,
     /// Ends the work with [`Error::Cancelled`] once it is true; nothing is left behind then.
     pub cancel: Option<&'a AtomicBool>,

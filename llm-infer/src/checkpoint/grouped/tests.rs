@@ -7,6 +7,7 @@ use llm_model::TransformerBlock;
 use super::super::tests::folder_with;
 use super::super::{Checkpoint, LoadOptions};
 use super::*;
+use crate::quantize::Scheme;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/grouped").join(name)
@@ -54,6 +55,10 @@ fn packed_matrices_are_the_weights_that_were_meant() {
             Ok(format) => assert_eq!((report.quantized, report.widened), (vec![(format, 14)], vec![]), "{name}"),
             Err(packing) => assert_eq!((report.quantized, report.widened), (vec![], vec![(packing, 14)]), "{name}"),
         }
+        // Neither is rounded again.
+        let again = LoadOptions { quantize: Some(Scheme::INT8), ..LoadOptions::new(&burn::tensor::Device::flex()) };
+        let error = checkpoint.load::<TransformerBlock>(&again).err().unwrap().to_string();
+        assert!(error.starts_with("--quantize: got `int8` for a model that is quantized already"), "{name}: {error}");
     }
 }
 

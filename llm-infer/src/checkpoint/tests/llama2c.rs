@@ -49,12 +49,13 @@ fn every_version_is_read() {
         [floats(12), vec![1; 20], floats(5), vec![1; 16], floats(4), vec![1; 8], floats(2), vec![1; 8], floats(2), vec![1; 16], floats(4)]
             .concat();
     let groups = [groups, [vec![1; 24], floats(6)].concat().repeat(3)].concat();
-    for bytes in [legacy(), marked(1, SIZES, &floats(NUMBERS)), marked(2, SIZES, &groups)] {
+    for (bytes, rounded) in [(legacy(), false), (marked(1, SIZES, &floats(NUMBERS)), false), (marked(2, SIZES, &groups), true)] {
         let folder = folder_with(&[("model.bin", &bytes), ("tok5.bin", &tokens(5))]);
         let checkpoint = Checkpoint::open(folder.path().join("model.bin")).unwrap();
         checkpoint.check_shapes().unwrap();
         assert_eq!((checkpoint.tensors().len(), checkpoint.generation_config().eos_token_id.clone()), (11, vec![2, 1]));
         assert!(checkpoint.tensors().iter().all(|info| checkpoint.source().read(&info.name).is_ok()));
+        assert_eq!(checkpoint.is_rounded(), rounded);
         let tokenizer = checkpoint.tokenizer().unwrap();
         assert_eq!(
             (tokenizer.bos_id(), tokenizer.token(4).as_deref(), tokenizer.decode(&[1, 3, 4], true)),
